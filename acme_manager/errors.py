@@ -1,0 +1,204 @@
+"""What can go wrong, in our words.
+
+Errors carry facts as attributes and a sentence for people. HTTP statuses are not known here (see api/problems.py),
+and adapters turn every foreign exception into one of these at their edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+
+class AcmeManagerError(Exception):
+    """The root of everything this program raises on purpose."""
+
+
+class NotFound(AcmeManagerError):
+    """What was asked for is not there."""
+
+
+class CertificateNotFound(NotFound):
+    """No certificate of that owner under that identity."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"certificate '{key}' not found")
+        self.key = key
+
+
+class TokenNotFound(NotFound):
+    """No token with that id."""
+
+    def __init__(self, token_id: str) -> None:
+        super().__init__(f"token ID '{token_id}' not found")
+        self.token_id = token_id
+
+
+class ChallengeNotFound(NotFound):
+    """No http-01 answer is being served under that token."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(f"challenge id '{token}' not found")
+        self.token = token
+
+
+class Conflict(AcmeManagerError):
+    """The request does not fit the present state."""
+
+
+class CertificateExists(Conflict):
+    """A certificate with that identity is already kept."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("certificate already exists")
+        self.key = key
+
+
+class StaleVersion(Conflict):
+    """Storage holds another version than the one the writer had read (check-and-set)."""
+
+    def __init__(self, key: str, expected: int) -> None:
+        super().__init__(f"'{key}' was changed by somebody else since version {expected} was read")
+        self.key, self.expected = key, expected
+
+
+class OperationInProgress(Conflict):
+    """Another operation on the same certificate is under way."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("another operation is in progress")
+        self.key = key
+
+
+class Rejected(AcmeManagerError):
+    """The request can't be served as it is; the caller must change it."""
+
+
+@attrs.frozen
+class Complaint:
+    """One thing wrong with some input: where, what, and what would be right (in `message`)."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class InvalidRequest(Rejected):
+    """A field of a request is wrong. `where` is the field's name, `complaints` has every one found."""
+
+    def __init__(self, message: str, where: str = "", complaints: Sequence[Complaint] = ()) -> None:
+        super().__init__(message)
+        self.where = where
+        self.complaints = tuple(complaints) or (Complaint(where, message),)
+
+
+class ConfigInvalid(Rejected):
+    """The configuration can't be used; `complaints` has every reason at once."""
+
+    def __init__(self, source: str, complaints: Sequence[Complaint]) -> None:
+        super().__init__(f"{source}: " + "; ".join(map(str, complaints)))
+        self.source, self.complaints = source, tuple(complaints)
+
+
+class Denied(AcmeManagerError):
+    """The caller may not do this."""
+
+
+class NotAuthenticated(Denied):
+    """Who the caller is could not be established."""
+
+
+class MissingScope(Denied):
+    """The token is good but lacks a scope."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"invalid scope, missing '{scope}' scope")
+        self.scope = scope
+
+
+class NameNotAllowed(Denied):
+    """The token's allow-lists do not cover a name or an issuer."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class RateLimited(AcmeManagerError):
+    """Too many requests. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(AcmeManagerError):
+    """Something we depend on does not answer; trying again later may help. `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StorageUnavailable(Unavailable):
+    """Vault is away, sealed, or does not answer in time."""
+
+
+class StorageDenied(Unavailable):
+    """Vault answers 403: the policy of our AppRole lacks a capability, which the message names."""
+
+
+class IssuerUnavailable(Unavailable):
+    """The CA can't be reached or answers 5xx."""
+
+
+class ShuttingDown(Unavailable):
+    """The process is stopping and takes no new work."""
+
+
+@attrs.frozen
+class Problem:
+    """A problem document of a CA (RFC 8555 section 6.7), with its subproblems."""
+
+    type: str
+    detail: str = ""
+    status: int | None = None
+    identifier: str = ""
+    subproblems: tuple[Problem, ...] = ()
+
+    @property
+    def code(self) -> str:
+        """The last part of an ACME error type: `rateLimited`, `caa`, `dns`."""
+        return self.type.removeprefix("urn:ietf:params:acme:error:")
+
+    def __str__(self) -> str:
+        about = f"{self.identifier}: " if self.identifier else ""
+        text = f"{about}{self.detail} ({self.type})" if self.detail else f"{about}{self.type}"
+        return "; ".join([text, *map(str, self.subproblems)])
+
+
+class IssuanceFailed(AcmeManagerError):
+    """The order came to an end without a certificate. `problem` is what the CA said, when it said something."""
+
+    def __init__(self, message: str, problem: Problem | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
+class IssuerRateLimited(IssuanceFailed):
+    """The CA says `rateLimited`. `retry_after` is its own figure in seconds, if it gave one."""
+
+    def __init__(self, message: str, problem: Problem | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, problem)
+        self.retry_after = retry_after
+
+
+class DnsFailed(AcmeManagerError):
+    """A DNS record could not be written, removed or seen. `server` names the one that failed, if one did."""
+
+    def __init__(self, message: str, server: str = "") -> None:
+        super().__init__(message)
+        self.server = server
