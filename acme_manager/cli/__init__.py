@@ -1,0 +1,1 @@
+"""The command lines of both programs: flags in Go's spelling, help, exit codes."""

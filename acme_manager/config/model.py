@@ -1,0 +1,137 @@
+"""What can be configured. A field's name is its key in `config.yml`; its comment is its documentation.
+
+Everything is frozen and made of values that need no further reading: numbers of seconds are floats, paths are Paths,
+zero in a file that means "the default" has become the default. Secrets never show in a repr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Plugin:
+    """`common.plugins[]`: a foreign program that we may run (guide, "Plugin System")."""
+
+    name: str
+    path: Path
+    checksum: str = ""  # SHA-256 in hex; may be empty only with -allow-unverified-plugins
+    timeout: float = 30.0
+    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Common:
+    """`common`."""
+
+    api_key_hash: str = attrs.field(default="", repr=False)  # hex SHA-256 (or a legacy SHA-1) of the admin API key
+    cert_days_renewal: str = "20-30"
+    cert_timeout: float = 240.0  # bound of a whole issuance, in seconds
+    rootpath_account: Path | None = None
+    rootpath_certificate: Path | None = None
+    plugins: tuple[Plugin, ...] = ()
+    http_client_retry_max: int = 5
+    http_client_retry_wait_min: float = 1.0
+    http_client_retry_wait_max: float = 10.0
+    http_client_retry_status_code: tuple[int, ...] = ()
+    http_client_debug: bool = False
+    rate_limit_enabled: bool = False
+    rate_limit_window: float = 3600.0
+    rate_limit_max_requests: int = 1
+    server_managed_keys: bool = True  # false: a request without a CSR is refused
+
+
+@attrs.frozen(kw_only=True)
+class IssuerConfig:
+    """`issuer.<name>`: one CA and our account there."""
+
+    name: str
+    ca_dir_url: str
+    contact: str = ""
+    eab: bool = False
+    kid: str = ""
+    hmac: str = attrs.field(default="", repr=False)
+    dns_challenge: str = ""
+    http_challenge: str = ""
+    http_challenge_config: str = ""
+    overall_request_limit: int = 18  # requests per second to this CA
+    certificate_timeout: float = 30.0  # how long to wait for the certificate once the order is finalized
+    unregister: bool = False
+    ca_bundle: Path | None = None  # PEM; trusted for this CA in addition to the system's roots
+    max_orders: int = 8  # orders in flight at once
+    preferred_chain: str = ""  # common name of the issuer at the top of the chain to prefer
+
+
+@attrs.frozen(kw_only=True)
+class VaultConfig:
+    """`storage.vault`."""
+
+    url: str
+    role_id: str = attrs.field(repr=False)
+    secret_id: str = attrs.field(repr=False)
+    secret_engine: str
+    certificate_prefix: str
+    token_prefix: str = "token"  # noqa: S105 a path, not a secret
+    mount_path: str = "approle"
+    retry_max: int = 3
+    retry_wait_min: float = 1.0
+    retry_wait_max: float = 10.0
+    ca_file: Path | None = None
+    namespace: str = ""  # from VAULT_NAMESPACE
+
+
+@attrs.frozen(kw_only=True)
+class DnsConfig:
+    """The `ACME_MANAGER_DNS_*` variables of the environment or `.env`."""
+
+    resolvers: tuple[tuple[str, int], ...] = ()  # addresses and ports; empty: /etc/resolv.conf
+    timeout: float = 10.0
+    propagation_wait: float = 0.0  # above 0: wait that long instead of looking
+    ask_authoritative: bool = True
+    ask_resolvers: bool = False
+    follow_cname: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A whole configuration: `config.yml` and the environment it was read with."""
+
+    common: Common
+    issuers: Mapping[str, IssuerConfig]
+    vault: VaultConfig
+    dns: DnsConfig = attrs.field(factory=DnsConfig)
+    environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # process environment over `.env`
+
+
+@attrs.frozen(kw_only=True)
+class Flags:
+    """The server's command line (guide, "Command-Line Flags"). Durations are seconds."""
+
+    log_level: str = "info"
+    log_format: str = "logfmt"
+    listen_address: str = ":8989"
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    tls_client_ca_file: str = ""
+    http_read_timeout: int = 300
+    http_read_header_timeout: int = 10
+    config_path: str = "config.yml"
+    env_config_path: str = ".env"
+    check_renewal_interval: float = 1800.0
+    check_config_interval: float = 30.0
+    check_token_interval: float = 60.0
+    check_issuer_interval: float = 600.0
+    ring_instance_id: str = ""
+    ring_instance_addr: str = ""
+    ring_instance_port: int = 7946
+    ring_join_members: str = ""
+    ring_heartbeat_period: float = 5.0
+    ring_heartbeat_timeout: float = 60.0
+    cleanup: bool = False
+    cleanup_interval: float = 3600.0
+    cleanup_cert_expire_days: int = 10
+    cleanup_cert_revoke_last_version: bool = False
+    allow_unverified_plugins: bool = False

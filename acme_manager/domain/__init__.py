@@ -1,0 +1,1 @@
+"""Values and decisions. No clock, no network, no Trio: everything here is a function of its arguments."""

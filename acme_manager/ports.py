@@ -1,0 +1,207 @@
+"""What we need from the world, as contracts.
+
+Each port has an adapter for the real part and one in memory that ships with the product, and one suite in
+tests/contracts that runs on every adapter. Adapters turn foreign exceptions into those of errors.py at their edge.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Protocol
+
+import attrs
+
+from acme_manager.domain.names import Identifier
+
+
+class Clock(Protocol):
+    """Wall-clock time. Monotonic time is no port: it is `trio.current_time()`, which tests control already."""
+
+    def now(self) -> datetime:
+        """The instant, aware, in UTC."""
+        ...
+
+
+# --- storage -----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Versioned:
+    """The newest version of a secret. A key never written has version 0; `value` is None where there is nothing to
+    read, be it never written, deleted or destroyed. `version` is what the next `put` must expect."""
+
+    value: Mapping[str, Any] | None = attrs.field(repr=False)
+    version: int
+
+
+@attrs.frozen
+class VersionInfo:
+    """One version in a secret's history."""
+
+    version: int
+    created: datetime
+    deleted: bool
+    destroyed: bool
+
+
+class Storage(Protocol):
+    """A key-value store with versions and check-and-set: Vault's KV v2.
+
+    Keys are paths without a leading slash. All methods may raise StorageUnavailable (away, sealed, too slow) or
+    StorageDenied (a capability is missing). A cancelled write may or may not have happened: write what can be repeated.
+    """
+
+    async def get(self, key: str, version: int | None = None) -> Versioned:
+        """Read the newest version, or the given one; `version` of the answer is that of what was read."""
+        ...
+
+    async def put(self, key: str, value: Mapping[str, Any], *, expected: int) -> int:
+        """Write a new version and return its number. Raises StaleVersion unless `expected` is the newest."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Mark the newest version as deleted (it can be undeleted). A key that is not there is no error."""
+        ...
+
+    async def list(self, prefix: str) -> Sequence[str]:
+        """Every key below a prefix at any depth, whole keys, sorted; deleted ones included, purged ones not."""
+        ...
+
+    async def versions(self, key: str) -> Sequence[VersionInfo]:
+        """The history of a key, oldest first; empty when it was never written or was purged."""
+        ...
+
+    async def destroy(self, key: str, versions: Sequence[int]) -> None:
+        """Remove the values of these versions for good; what is not there is no error."""
+        ...
+
+    async def purge(self, key: str) -> None:
+        """Destroy every version and forget the key. A key that is not there is no error."""
+        ...
+
+
+# --- issuance ----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Challenge:
+    """What a CA wants to see: RFC 8555 section 8. `identifier` is without a wildcard."""
+
+    identifier: Identifier
+    type: str  # "dns-01" or "http-01"
+    token: str
+    key_authorization: str = attrs.field(repr=False)
+
+
+Trace = Mapping[str, str]
+"""What a presented challenge leaves in the world, as text that can be stored: enough to remove it after a crash."""
+
+
+class Solver(Protocol):
+    """Makes challenges of one type visible, and takes them away again."""
+
+    @property
+    def type(self) -> str:
+        """The challenge type it solves: `dns-01` or `http-01`."""
+        ...
+
+    async def plan(self, challenges: Sequence[Challenge]) -> Sequence[Trace]:
+        """Find out what `presented` is going to leave behind, without doing it yet. Raises DnsFailed."""
+        ...
+
+    def presented(self, traces: Sequence[Trace]) -> AbstractAsyncContextManager[None]:
+        """Make all of them visible on entry and wait until the CA can see them; remove all on exit, whatever happened.
+
+        Raises DnsFailed on entry. A removal that fails is logged and counted, not raised.
+        """
+        ...
+
+    async def remove(self, traces: Sequence[Trace]) -> None:
+        """Remove what an earlier process may have left. What is not there is no error. Raises DnsFailed."""
+        ...
+
+
+class Step(enum.StrEnum):
+    """The steps of an issuance that people watch."""
+
+    ORDERED = "ordered"
+    PRESENTED = "challenge presented"
+    VALIDATED = "validated"
+    FINALIZED = "finalized"
+    ISSUED = "issued"
+    STORED = "stored"
+
+
+@attrs.frozen(kw_only=True)
+class OrderRequest:
+    """What to ask a CA for. `csr` is DER; `days` 0 and empty texts leave the choice to the CA."""
+
+    identifiers: tuple[Identifier, ...]
+    csr: bytes = attrs.field(repr=False)
+    days: int = 0
+    profile: str = ""
+
+
+@attrs.frozen
+class PlacedOrder:
+    """What must be remembered of an order to resume it, or to clean up after it."""
+
+    url: str
+    traces: tuple[Trace, ...] = ()
+
+
+@attrs.frozen
+class Issued:
+    """What a CA gave us: the chain as PEM, leaf first, and the URL it can be fetched from again."""
+
+    chain: str = attrs.field(repr=False)
+    url: str
+
+
+class Issuer(Protocol):
+    """One CA with one account. Time limits belong to the caller.
+
+    Raises IssuanceFailed (with the CA's problem), IssuerRateLimited, IssuerUnavailable and DnsFailed, nothing else.
+    """
+
+    async def issue(
+        self,
+        request: OrderRequest,
+        solver: Solver,
+        *,
+        placed: Callable[[PlacedOrder], Awaitable[None]],
+        step: Callable[[Step], None],
+        resume: PlacedOrder | None = None,
+    ) -> Issued:
+        """Place an order, or take up one that an earlier process placed, and see it through.
+
+        `placed` is awaited once the order's URL and traces are known and before anything of it becomes visible: what
+        it stores is enough for another process to go on. An order to resume that the CA no longer knows, or gave up,
+        is cleaned up after and replaced by a new one.
+        """
+        ...
+
+    async def revoke(self, certificate: str, reason: int | None = None) -> None:
+        """Revoke a PEM leaf with the account key; one that is revoked or expired already counts as done.
+
+        `reason` is a code of RFC 5280 section 5.3.1.
+        """
+        ...
+
+
+class DnsProvider(Protocol):
+    """Writes TXT records. Both methods are idempotent and leave other values of the same name alone.
+
+    `name` is absolute without the final dot. Raises DnsFailed.
+    """
+
+    async def put_txt(self, name: str, value: str) -> None:
+        """Add a value."""
+        ...
+
+    async def remove_txt(self, name: str, value: str) -> None:
+        """Remove a value; one that is not there is no error."""
+        ...

@@ -1,0 +1,1 @@
+"""Use cases: the verbs that the API, the UI and the workers share."""
