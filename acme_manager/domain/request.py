@@ -1,0 +1,39 @@
+"""What callers ask for, as it came in: decoded, not yet checked (services/checks.py does that)."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class CertificateParams:
+    """The body of POST and PUT `/api/v1/certificate`."""
+
+    domain: str = ""
+    issuer: str = ""
+    name: str = ""
+    bundle: bool = False
+    san: str = ""  # comma-separated
+    csr: str = ""  # base64 of PEM; empty: the server makes key and CSR
+    days: int = 0
+    renewal_days: str = ""  # N or MIN-MAX
+    dns_challenge: str = ""
+    http_challenge: str = ""
+    revoke: bool = False  # PUT: revoke the old certificate once the new one is kept
+    labels: str = ""  # k=v,k2=v2
+    key_type: str = ""
+    profile: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class TokenParams:
+    """The body of POST and PUT `/api/v1/token`."""
+
+    id: str = ""  # PUT only
+    username: str = ""
+    scope: tuple[str, ...] = ()
+    duration: str = ""  # Prometheus grammar: 1y2w3d4h5m6s7ms; empty: never expires
+    rate_limit_window: str = ""  # Go duration
+    rate_limit_max_requests: int = 0
+    domains: tuple[str, ...] = ()  # globs of names the token may request; empty: all
+    issuers: tuple[str, ...] = ()  # globs of issuers the token may use; empty: all
