@@ -103,8 +103,8 @@ def file_safe(domain: str) -> str:
     return domain.replace("*", "_").replace(":", "-")
 
 
-def outside(identifiers: Iterable[Identifier], globs: Iterable[str]) -> list[Identifier]:
+def outside(names: Iterable[str], globs: Iterable[str]) -> list[str]:
     """Those that no glob covers. A `*` matches any run of characters, dots included; a wildcard name is matched as it
     is written, so that `*.example.com` on a list allows both `www.example.com` and `*.example.com`."""
     patterns = [glob.lower() for glob in globs]
-    return [one for one in identifiers if not any(fnmatchcase(one.value, pattern) for pattern in patterns)]
+    return [name for name in names if not any(fnmatchcase(name.lower(), pattern) for pattern in patterns)]

@@ -1,0 +1,127 @@
+"""The verbs of `/api/v1/certificate`: request, read, update, delete (guide, "API Architecture")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import attrs
+import structlog
+
+from acme_manager.domain.certificate import Certificate, CertificateId, StoredCertificate
+from acme_manager.domain.gotime import format_time, milliseconds
+from acme_manager.domain.keys import describe
+from acme_manager.domain.names import parse_identifier
+from acme_manager.domain.renewal import parse_window, renewal_time
+from acme_manager.domain.request import CertificateParams
+from acme_manager.domain.token import Token
+from acme_manager.errors import CertificateExists, CertificateNotFound, InvalidRequest
+from acme_manager.services.checks import check_certificate_params
+from acme_manager.services.issuing import Issuing
+from acme_manager.services.jobs import Flight, Jobs
+from acme_manager.services.state import State
+
+_log = structlog.get_logger(__name__)
+
+# What a certificate is made of: a change in any of these needs a new one (all others are facts about it).
+_MADE_OF = (
+    "domain", "issuer", "bundle", "days", "dns_challenge", "http_challenge", "csr", "key_type", "profile",
+)  # fmt: skip
+
+
+class Certificates:
+    """What callers may do with certificates. Scopes are checked before any of this (api/auth.py)."""
+
+    def __init__(self, state: State, issuing: Issuing, jobs: Jobs) -> None:
+        self._state, self._issuing, self._jobs = state, issuing, jobs
+        self._store = issuing.store
+
+    async def request(self, caller: Token, params: CertificateParams) -> StoredCertificate:
+        """Issue a new certificate. A second request for the same one gets the result of the first.
+
+        Raises InvalidRequest, NameNotAllowed, CertificateExists, OperationInProgress and what Issuing.issue raises.
+        """
+        self._state.require_loaded()
+        wanted = check_certificate_params(caller, params, self._issuing.common, self._issuing.issuers)
+        if self._state.certificates.get(wanted.id.key) is not None:
+            raise CertificateExists(wanted.id.key)
+        return await self._issue(wanted)
+
+    async def update(self, caller: Token, params: CertificateParams) -> StoredCertificate:
+        """Change a certificate: a new one is issued if it is to be made of something else, else only facts change.
+
+        Raises CertificateNotFound besides what `request` raises.
+        """
+        self._state.require_loaded()
+        wanted = check_certificate_params(caller, params, self._issuing.common, self._issuing.issuers)
+        present = self._store.metadata(wanted.id)
+        if _same_make(present, wanted):
+            return await self._jobs.run(wanted.id.key, wanted, partial(self._change_facts, wanted))
+        return await self._issue(wanted, revoke=params.revoke)
+
+    async def get(self, id: CertificateId) -> StoredCertificate:
+        """Raises CertificateNotFound, StorageUnavailable."""
+        return await self._store.read(self._locate(id))
+
+    def list(self, owner: str) -> Sequence[Certificate]:
+        """The metadata of everything that belongs to an owner, in the order of their keys."""
+        self._state.require_loaded()
+        prefix = f"{owner}/"
+        return [one for key, one in self._state.certificates.items() if key.startswith(prefix)]
+
+    async def delete(self, id: CertificateId, *, revoke: bool) -> None:
+        """Remove a certificate, with `revoke` not before the CA has revoked it. Raises CertificateNotFound."""
+        id = self._locate(id)
+        self._store.metadata(id)
+        await self._jobs.run(id.key, ("delete", revoke), partial(self._delete, id, revoke=revoke))
+
+    def resume(self, wanted: Certificate, *, revoke: bool) -> None:
+        """Take an order of an earlier process up again, in the background."""
+        self._jobs.start(wanted.id.key, (wanted, revoke), partial(self._issuing.issue, wanted, revoke=revoke))
+
+    async def _issue(self, wanted: Certificate, *, revoke: bool = False) -> StoredCertificate:
+        return await self._jobs.run(
+            wanted.id.key, (wanted, revoke), partial(self._issuing.issue, wanted, revoke=revoke)
+        )
+
+    async def _change_facts(self, wanted: Certificate, _flight: Flight[StoredCertificate]) -> StoredCertificate:
+        stored, version = await self._store.read_version(wanted.id)
+        if stored is None:
+            raise CertificateNotFound(wanted.id.key)
+        facts = describe(stored.cert)
+        window = parse_window(wanted.renewal_days or self._issuing.common.cert_days_renewal)
+        changed = attrs.evolve(
+            stored,
+            certificate=attrs.evolve(
+                stored.certificate,
+                renewal_days=wanted.renewal_days,
+                renewal_date=format_time(renewal_time(facts.not_before, facts.not_after, window, wanted.id.key)),
+                labels=wanted.labels,
+                updated_at=milliseconds(self._issuing.clock.now()),
+            ),
+        )
+        await self._store.write(changed, expected=version)
+        return changed
+
+    async def _delete(self, id: CertificateId, _flight: Flight[None], *, revoke: bool) -> None:
+        if revoke:
+            stored, _ = await self._store.read_version(id)
+            if stored is not None and stored.cert:
+                await self._issuing.issuers.get(stored.certificate.issuer).revoke(stored.cert)
+            else:
+                _log.warning("nothing to revoke: storage has no certificate", key=id.key)
+        await self._store.delete(id)
+
+    def _locate(self, id: CertificateId) -> CertificateId:
+        """The identity as it is kept: as it was given, else in the spelling that new certificates get."""
+        if id.name or self._state.certificates.get(id.key) is not None:
+            return id
+        try:
+            return attrs.evolve(id, domain=parse_identifier(id.domain).value)
+        except InvalidRequest:
+            return id
+
+
+def _same_make(present: Certificate, wanted: Certificate) -> bool:
+    same = all(getattr(present, field) == getattr(wanted, field) for field in _MADE_OF)
+    return same and set(present.identifiers) == set(wanted.identifiers)

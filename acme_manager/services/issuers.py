@@ -1,0 +1,82 @@
+"""The CAs of the configuration, and who answers their challenges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from acme_manager.config.model import IssuerConfig
+from acme_manager.domain.certificate import Certificate
+from acme_manager.domain.names import IdentifierType
+from acme_manager.errors import InvalidRequest
+from acme_manager.ports import Issuer, Solver
+
+HTTP_CHALLENGES = ("kvring",)
+
+
+@attrs.frozen
+class ConfiguredIssuer:
+    """One `issuer.<name>`: its settings, and the CA behind them."""
+
+    config: IssuerConfig
+    issuer: Issuer
+
+
+class Issuers:
+    """Issuers by name, and solvers by the name that a request or an issuer gives."""
+
+    def __init__(
+        self,
+        issuers: Mapping[str, ConfiguredIssuer],
+        *,
+        http_solver: Solver,
+        dns_solver: Callable[[str], Solver],
+    ) -> None:
+        self._issuers, self._http_solver, self._dns_solver = issuers, http_solver, dns_solver
+
+    def names(self) -> list[str]:
+        """The configured names, sorted."""
+        return sorted(self._issuers)
+
+    def get(self, name: str) -> Issuer:
+        """The CA of that name. Raises InvalidRequest."""
+        return self._find(name).issuer
+
+    def solver_for(self, certificate: Certificate) -> Solver:
+        """Who answers the challenges for a certificate: its own choice, else the issuer's. Raises InvalidRequest."""
+        dns, http = self._choice(certificate)
+        if dns:
+            _refuse(
+                certificate, IdentifierType.IP, "dns_challenge", "dns-01 can't prove an IP address; use http_challenge"
+            )
+            return self._dns_solver(dns)
+        if http not in HTTP_CHALLENGES:
+            known = ", ".join(HTTP_CHALLENGES)
+            raise InvalidRequest(f"unknown http_challenge '{http}'; this server has: {known}", "http_challenge")
+        if any(one.wildcard for one in certificate.identifiers):
+            raise InvalidRequest("a wildcard needs dns-01; use dns_challenge", "http_challenge")
+        return self._http_solver
+
+    def _choice(self, certificate: Certificate) -> tuple[str, str]:
+        if certificate.dns_challenge or certificate.http_challenge:
+            return certificate.dns_challenge, certificate.http_challenge
+        config = self._find(certificate.issuer).config
+        if not (config.dns_challenge or config.http_challenge):
+            raise InvalidRequest(
+                f"issuer '{config.name}' has no default challenge: name a 'dns_challenge' or an 'http_challenge'",
+                "dns_challenge",
+            )
+        return config.dns_challenge, config.http_challenge
+
+    def _find(self, name: str) -> ConfiguredIssuer:
+        try:
+            return self._issuers[name]
+        except KeyError:
+            known = " ".join(self.names())
+            raise InvalidRequest(f"invalid issuer '{name}' must be one of [{known}]", "issuer") from None
+
+
+def _refuse(certificate: Certificate, kind: IdentifierType, where: str, why: str) -> None:
+    if any(one.type is kind for one in certificate.identifiers):
+        raise InvalidRequest(why, where)

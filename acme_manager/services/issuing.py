@@ -1,0 +1,208 @@
+"""One certificate from the wish to storage, in steps that survive the death of the process between any two of them.
+
+order -> journal -> challenges -> finalize -> certificate -> storage -> revoke the old one, if asked -> forget the order
+
+The order's record is written before anything becomes visible and forgotten last. Whoever finds a record knows from the
+version of the stored secret whether the certificate has been kept already.
+"""
+
+from __future__ import annotations
+
+import attrs
+import structlog
+import trio
+
+from acme_manager.config.model import Common
+from acme_manager.domain.certificate import Certificate, StoredCertificate
+from acme_manager.domain.gotime import format_time, milliseconds
+from acme_manager.domain.keys import (
+    DEFAULT_KEY_TYPE,
+    belong_together,
+    describe,
+    key_to_pem,
+    make_csr,
+    make_key,
+    parse_csr,
+    parse_key_type,
+    split_chain,
+)
+from acme_manager.domain.renewal import parse_window, renewal_time
+from acme_manager.errors import AcmeManagerError, IssuanceFailed, IssuerUnavailable, StorageUnavailable
+from acme_manager.ports import Clock, Issued, OrderRequest, PlacedOrder, Step
+from acme_manager.services.issuers import Issuers
+from acme_manager.services.jobs import Flight
+from acme_manager.services.journal import Journal, OrderRecord
+from acme_manager.services.progress import Progress
+from acme_manager.services.spool import Spool
+from acme_manager.services.store import CertificateStore
+
+_log = structlog.get_logger(__name__)
+
+_SUPERSEDED = 4  # RFC 5280 section 5.3.1
+
+
+@attrs.frozen(kw_only=True)
+class Issuing:
+    """Sees orders through. Its methods run inside flights (jobs.py)."""
+
+    store: CertificateStore
+    journal: Journal
+    spool: Spool
+    issuers: Issuers
+    progress: Progress
+    clock: Clock
+    common: Common
+    unfinished: dict[str, OrderRecord] = attrs.field(factory=dict)  # by the certificate's key
+
+    async def read_journal(self) -> list[OrderRecord]:
+        """Take note of what an earlier process left unfinished."""
+        for record in await self.journal.read_all():
+            self.unfinished.setdefault(record.certificate.id.key, record)
+        return list(self.unfinished.values())
+
+    async def issue(
+        self, wanted: Certificate, flight: Flight[StoredCertificate], *, revoke: bool = False
+    ) -> StoredCertificate:
+        """Get `wanted` issued and keep it; with `revoke`, revoke the certificate that it follows afterwards.
+
+        Raises what Issuer.issue raises, and StorageUnavailable as long as nothing has been issued.
+        """
+        current, version = await self.store.read_version(wanted.id)
+        record = await self._left_over(wanted, current, version)
+        if record is None:
+            record = await self._prepare(wanted, version, revoke=revoke)
+        issued = await self._order(record)
+        stored = self._finish(record, issued)
+        await self._keep(stored, record, flight)
+        self.progress.publish(wanted.id, Step.STORED)
+        await self._settle(record)
+        return stored
+
+    async def _left_over(
+        self, wanted: Certificate, current: StoredCertificate | None, version: int
+    ) -> OrderRecord | None:
+        """What an earlier attempt left: the record to go on from, or None after cleaning up."""
+        record = self.unfinished.get(wanted.id.key)
+        if record is None:
+            return None
+        if version > record.expected and current is not None:
+            await self._settle(record)
+            return None
+        if record.certificate == wanted and record.expected == version:
+            return record
+        await self.issuers.solver_for(record.certificate).remove(record.order.traces)
+        await self._forget(record)
+        return None
+
+    async def _prepare(self, wanted: Certificate, version: int, *, revoke: bool) -> OrderRecord:
+        if wanted.csr:
+            return OrderRecord(
+                certificate=wanted,
+                csr=parse_csr(wanted.csr).der,
+                expected=version,
+                revoke=revoke,
+                order=PlacedOrder(""),
+            )
+        key_type = parse_key_type(wanted.key_type or DEFAULT_KEY_TYPE)
+        # RSA takes up to seconds, and the library lets other threads run meanwhile.
+        key = await trio.to_thread.run_sync(make_key, key_type) if key_type.slow else make_key(key_type)
+        return OrderRecord(
+            certificate=wanted,
+            csr=make_csr(key, wanted.identifiers),
+            private_key=key_to_pem(key),
+            expected=version,
+            revoke=revoke,
+            order=PlacedOrder(""),
+        )
+
+    async def _order(self, record: OrderRecord) -> Issued:
+        wanted = record.certificate
+        copy = self.spool.load(wanted.id) if record.order.url else ""
+        if copy and belong_together(copy, record.csr):
+            await self.issuers.solver_for(wanted).remove(record.order.traces)
+            return Issued(copy, "")
+
+        async def placed(order: PlacedOrder) -> None:
+            noted = attrs.evolve(record, order=order)
+            await self.journal.write(noted)
+            self.unfinished[wanted.id.key] = noted
+
+        request = OrderRequest(identifiers=wanted.identifiers, csr=record.csr, days=wanted.days, profile=wanted.profile)
+        try:
+            with trio.fail_after(self.common.cert_timeout):
+                return await self.issuers.get(wanted.issuer).issue(
+                    request,
+                    self.issuers.solver_for(wanted),
+                    placed=placed,
+                    step=lambda step: self.progress.publish(wanted.id, step),
+                    resume=record.order if record.order.url else None,
+                )
+        except trio.TooSlowError:
+            raise IssuanceFailed(
+                f"the order was not finished within {self.common.cert_timeout:g} s (common.cert_timeout);"
+                " it is taken up again by the next request"
+            ) from None
+        except IssuerUnavailable:
+            raise  # the order may still come to something: its record stays
+        except AcmeManagerError:
+            await self._forget(self.unfinished.get(wanted.id.key))
+            raise
+
+    def _finish(self, record: OrderRecord, issued: Issued) -> StoredCertificate:
+        wanted, at = record.certificate, self.clock.now()
+        leaf, rest = split_chain(issued.chain)
+        cert = issued.chain if wanted.bundle else leaf
+        facts = describe(leaf)
+        window = parse_window(wanted.renewal_days or self.common.cert_days_renewal)
+        certificate = attrs.evolve(
+            wanted,
+            encryption=facts.encryption,
+            serial=facts.serial,
+            expires=format_time(facts.not_after),
+            fingerprint=fingerprint(cert),
+            renewal_date=format_time(renewal_time(facts.not_before, facts.not_after, window, wanted.id.key)),
+            updated_at=milliseconds(at),
+        )
+        return StoredCertificate(
+            certificate=certificate, cert=cert, ca_issuer=rest, url=issued.url, private_key=record.private_key
+        )
+
+    async def _keep(self, stored: StoredCertificate, record: OrderRecord, flight: Flight[StoredCertificate]) -> None:
+        def not_yet(error: Exception) -> None:
+            self.spool.save(
+                stored.certificate.id, stored.cert if stored.certificate.bundle else stored.cert + stored.ca_issuer
+            )
+            flight.give_up_waiting(
+                StorageUnavailable(
+                    f"the certificate has been issued and will be stored as soon as storage takes it: {error}", 10.0
+                )
+            )
+
+        await self.store.keep(stored, expected=record.expected, on_failure=not_yet)
+        self.spool.remove(stored.certificate.id)
+
+    async def _settle(self, record: OrderRecord) -> None:
+        """The certificate is kept: revoke the old one if that was asked for, and forget the order."""
+        try:
+            if record.revoke:
+                await self._revoke_version(record)
+        except (AcmeManagerError, trio.TooSlowError) as error:
+            # The record stays, so that it is tried again at the next start or the next order.
+            _log.error("old certificate not revoked yet", key=record.certificate.id.key, error=str(error))
+            return
+        await self._forget(self.unfinished.get(record.certificate.id.key))
+
+    async def _revoke_version(self, record: OrderRecord) -> None:
+        old, _ = await self.store.read_version(record.certificate.id, record.expected)
+        if old is not None and old.cert:
+            with trio.fail_after(self.common.cert_timeout):
+                await self.issuers.get(old.certificate.issuer).revoke(old.cert, _SUPERSEDED)
+
+    async def _forget(self, record: OrderRecord | None) -> None:
+        if record is None:
+            return
+        try:
+            await self.journal.forget(record)
+        except AcmeManagerError as error:
+            _log.warning("record of a finished order not removed", key=record.certificate.id.key, error=str(error))
+        self.unfinished.pop(record.certificate.id.key, None)

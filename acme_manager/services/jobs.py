@@ -1,0 +1,111 @@
+"""Work that belongs to the process and not to the request that asked for it.
+
+There is one flight per key: whoever asks for the same thing while it is under way waits for that result, whoever asks
+for something else about the same key is refused. A caller that goes away does not end the flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+import attrs
+import structlog
+import trio
+
+from acme_manager.errors import AcmeManagerError, OperationInProgress, ShuttingDown
+from acme_manager.structure import lone_error
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+
+@attrs.define(eq=False)
+class Flight(Generic[T]):
+    """One piece of work under way, and its result once `answered` is set."""
+
+    key: str
+    signature: Hashable
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    value: T | None = None
+    error: Exception | None = None
+
+    def give_up_waiting(self, error: Exception) -> None:
+        """Answer those who wait with an error while the work goes on, since it may take long from here."""
+        if not self.answered.is_set():
+            self.error = error
+            self.answered.set()
+
+
+class Jobs:
+    """The flights of this process. Open it with `open_jobs`."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self._flights: dict[str, Flight[object]] = {}
+        self._closed = False
+
+    def close(self) -> None:
+        """Take no new work."""
+        self._closed = True
+
+    def running(self) -> list[str]:
+        """The keys that are busy, sorted."""
+        return sorted(self._flights)
+
+    async def run(self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> T:
+        """Do `work`, or join the flight that does the same already, and return its result or raise its error.
+
+        Raises OperationInProgress when a flight of another signature has the key, ShuttingDown at the end.
+        """
+        flight = self.start(key, signature, work)
+        await flight.answered.wait()
+        if flight.error is not None:
+            raise flight.error.with_traceback(None)
+        value: T = flight.value  # type: ignore[assignment]  # T may itself be optional
+        return value
+
+    def start(self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> Flight[T]:
+        """Start the flight, or find the one that does the same, without waiting."""
+        if self._closed:
+            raise ShuttingDown("this node is stopping")
+        known: Flight[T] | None = self._flights.get(key)  # type: ignore[assignment]  # one key has one kind of result
+        if known is not None:
+            if known.signature != signature:
+                raise OperationInProgress(key)
+            return known
+        flight: Flight[T] = Flight(key, signature)
+        self._flights[key] = flight  # type: ignore[assignment]
+        self._nursery.start_soon(self._fly, flight, work)
+        return flight
+
+    async def _fly(self, flight: Flight[T], work: Callable[[Flight[T]], Awaitable[T]]) -> None:
+        # The task has inherited the context of the request that started it, and outlives it.
+        structlog.contextvars.clear_contextvars()
+        try:
+            flight.value = await work(flight)
+        except trio.Cancelled:
+            flight.error = ShuttingDown("this node stopped before the work was done; it is taken up again at its start")
+            raise
+        except AcmeManagerError as error:
+            flight.error = error
+        except Exception as error:  # noqa: BLE001 a bug in one job must not take the node down; the API answers 500
+            _log.exception("job failed unexpectedly", key=flight.key)
+            flight.error = error
+        finally:
+            del self._flights[flight.key]
+            flight.answered.set()
+
+
+@asynccontextmanager
+async def open_jobs() -> AsyncIterator[Jobs]:
+    """Own the flights for the length of a block; what still flies at its end is cancelled."""
+    with lone_error():
+        async with trio.open_nursery() as nursery:
+            jobs = Jobs(nursery)
+            try:
+                yield jobs
+            finally:
+                jobs.close()
+                nursery.cancel_scope.cancel(reason="jobs are stopping")
