@@ -24,7 +24,7 @@ from acme_manager.config.model import Config, Flags
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.issuance.issuer import open_issuer
 from acme_manager.ports import Step
-from acme_manager.services import Services
+from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.health import Health

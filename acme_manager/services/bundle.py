@@ -1,0 +1,27 @@
+"""What the outer layers get: every use case in one value."""
+
+from __future__ import annotations
+
+import attrs
+from prometheus_client import CollectorRegistry
+
+from acme_manager.ports import Clock
+from acme_manager.services.certificates import Certificates
+from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.health import Health
+from acme_manager.services.progress import Progress
+from acme_manager.services.tokens import Tokens
+
+
+@attrs.frozen(kw_only=True)
+class Services:
+    """Everything that the outer layers may call."""
+
+    certificates: Certificates
+    tokens: Tokens
+    challenges: HttpChallenges
+    health: Health
+    progress: Progress
+    clock: Clock
+    registry: CollectorRegistry
+    instance_id: str
