@@ -93,6 +93,7 @@ class DnsConfig:
     ask_authoritative: bool = True
     ask_resolvers: bool = False
     follow_cname: bool = True
+    authoritative_port: int = 53  # where the zones' own name servers listen
 
 
 @attrs.frozen(kw_only=True)
@@ -135,3 +136,6 @@ class Flags:
     cleanup_cert_expire_days: int = 10
     cleanup_cert_revoke_last_version: bool = False
     allow_unverified_plugins: bool = False
+    dev: bool = False  # run with a local OpenBao as store and CA (dev/run.py)
+    dev_data: str = ""  # the folder that keeps its data; empty: thrown away at the end
+    dev_first_certificate: str = "demo.example.test"  # empty: none
