@@ -1,0 +1,59 @@
+"""What we count about the store. The names are the guide's (section "Prometheus Metrics")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+from prometheus_client import CollectorRegistry, Counter
+
+
+@attrs.frozen
+class Outcomes:
+    """How often one kind of operation went well and how often it did not."""
+
+    success: Counter
+    failed: Counter
+
+    @contextmanager
+    def count(self) -> Iterator[None]:
+        """Count what the block does: success, or failure when it raises. A cancelled one counts neither way."""
+        try:
+            yield
+        except Exception:
+            self.failed.inc()
+            raise
+        self.success.inc()
+
+
+@attrs.frozen(kw_only=True)
+class StorageMetrics:
+    """Counters of the Vault adapter. Finding nothing is a success; destroying and purging count as deleting."""
+
+    get: Outcomes
+    put: Outcomes
+    delete: Outcomes
+    logins: Outcomes
+    retries: Counter
+
+    @classmethod
+    def register(cls, registry: CollectorRegistry) -> StorageMetrics:
+        """Create the counters in a registry that has none of them yet."""
+
+        def counter(name: str, help_text: str) -> Counter:
+            return Counter(f"acme_manager_vault_{name}", help_text, registry=registry)
+
+        def outcomes(name: str, what: str) -> Outcomes:
+            return Outcomes(
+                success=counter(f"{name}_success", f"{what} that went well."),
+                failed=counter(f"{name}_failed", f"{what} that failed."),
+            )
+
+        return cls(
+            get=outcomes("get_secret", "Reads of secrets in Vault"),
+            put=outcomes("put_secret", "Writes of secrets to Vault"),
+            delete=outcomes("delete_secret", "Deletions of secrets in Vault"),
+            logins=outcomes("login", "AppRole logins at Vault"),
+            retries=counter("request_retries", "Requests to Vault that were repeated after a passing failure."),
+        )
