@@ -14,7 +14,7 @@ _GO_UNITS = {
     "ns": 1,
     "us": 10**3,
     "µs": 10**3,  # U+00B5, the micro sign
-    "μs": 10**3,  # noqa: RUF001  U+03BC, the Greek letter
+    "μs": 10**3,  # U+03BC, the Greek letter
     "ms": 10**6,
     "s": 10**9,
     "m": 60 * 10**9,
@@ -39,9 +39,9 @@ def parse_go_duration(text: str) -> float:
     while at < len(unsigned):
         found = _GO_PART.match(unsigned, at)
         whole, fraction, unit = found.groups() if found else ("", None, "")
-        if found is None or not (whole or fraction):
+        if found is None or not (whole or fraction) or (not unit and found.end() < len(unsigned)):
             raise ValueError(f"'{text}' is no duration: write numbers with units, like 30s, 5m or 1h30m")
-        if not unit:
+        if not unit and found.end() == len(unsigned):
             raise ValueError(f"'{text}' lacks a unit: write {text}s for seconds or {text}m for minutes")
         if unit not in _GO_UNITS:
             raise ValueError(f"'{text}' has an unknown unit '{unit}': use ns, us, ms, s, m or h{_in_hours(unit)}")

@@ -19,9 +19,11 @@ def test_what_is_written_is_read_back_the_same(nanoseconds: int) -> None:
 def test_any_text_is_a_number_of_seconds_or_a_value_error(text: str) -> None:
     for parse in (parse_go_duration, parse_prometheus_duration):
         try:
-            assert isinstance(parse(text), float)
-        except ValueError as error:
-            assert text in str(error)
+            seconds = parse(text)
+        except ValueError:
+            continue
+        assert isinstance(seconds, float)
+        assert abs(seconds) < 2**63
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.sampled_from("ywdhms")), min_size=1, unique_by=lambda part: part[1]))

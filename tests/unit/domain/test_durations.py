@@ -45,7 +45,7 @@ def test_go_durations_are_read_into_seconds(text: str, seconds: float) -> None:
         ("0-", "like 30s"),
         ("1d", "1d is 24h"),
         ("2w", "1w is 168h"),
-        ("١s", "like 30s"),
+        ("\u0661s", "like 30s"),
         ("3000000h", "292 years"),
     ],
 )
@@ -94,7 +94,7 @@ def test_prometheus_durations_are_read_into_seconds(text: str, seconds: float) -
     assert parse_prometheus_duration(text) == pytest.approx(seconds, rel=1e-12)
 
 
-@pytest.mark.parametrize("text", ["", "1", "d", "1.5d", "-1d", "1h1d", "1d1d", "1d ", "١d", "30 d", "1ns"])
+@pytest.mark.parametrize("text", ["", "1", "d", "1.5d", "-1d", "1h1d", "1d1d", "1d ", "\u0661d", "30 d", "1ns"])
 def test_a_bad_prometheus_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="like 30d or 1d12h"):
         parse_prometheus_duration(text)
