@@ -11,6 +11,10 @@ from pathlib import Path
 
 import attrs
 
+from acme_manager.config.flags import Flags
+
+__all__ = ["Common", "Config", "DnsConfig", "Flags", "IssuerConfig", "Plugin", "VaultConfig"]
+
 
 @attrs.frozen(kw_only=True)
 class Plugin:
@@ -105,37 +109,3 @@ class Config:
     vault: VaultConfig
     dns: DnsConfig = attrs.field(factory=DnsConfig)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # process environment over `.env`
-
-
-@attrs.frozen(kw_only=True)
-class Flags:
-    """The server's command line (guide, "Command-Line Flags"). Durations are seconds."""
-
-    log_level: str = "info"
-    log_format: str = "logfmt"
-    listen_address: str = ":8989"
-    tls_cert_file: str = ""
-    tls_key_file: str = ""
-    tls_client_ca_file: str = ""
-    http_read_timeout: int = 300
-    http_read_header_timeout: int = 10
-    config_path: str = "config.yml"
-    env_config_path: str = ".env"
-    check_renewal_interval: float = 1800.0
-    check_config_interval: float = 30.0
-    check_token_interval: float = 60.0
-    check_issuer_interval: float = 600.0
-    ring_instance_id: str = ""
-    ring_instance_addr: str = ""
-    ring_instance_port: int = 7946
-    ring_join_members: str = ""
-    ring_heartbeat_period: float = 5.0
-    ring_heartbeat_timeout: float = 60.0
-    cleanup: bool = False
-    cleanup_interval: float = 3600.0
-    cleanup_cert_expire_days: int = 10
-    cleanup_cert_revoke_last_version: bool = False
-    allow_unverified_plugins: bool = False
-    dev: bool = False  # run with a local OpenBao as store and CA (dev/run.py)
-    dev_data: str = ""  # the folder that keeps its data; empty: thrown away at the end
-    dev_first_certificate: str = "demo.example.test"  # empty: none

@@ -1,0 +1,72 @@
+"""dns-01 on paper: where a record goes, what it says, and what must be remembered to take it away.
+
+RFC 8555 section 8.4. Names are absolute, lower case, without the final dot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64encode
+
+import attrs
+
+from acme_manager.domain.names import IdentifierType
+from acme_manager.errors import DnsFailed
+from acme_manager.ports import Challenge, Trace
+
+CHALLENGE_TYPE = "dns-01"
+_LONGEST = 253
+
+
+@attrs.frozen(order=True)
+class Record:
+    """One TXT record and the provider that writes it."""
+
+    provider: str
+    name: str
+    value: str
+
+    def trace(self) -> Trace:
+        """As text for storage: enough for another process to remove the record."""
+        return {"type": CHALLENGE_TYPE, "provider": self.provider, "name": self.name, "value": self.value}
+
+
+def record_of(trace: Trace) -> Record:
+    """Read what `Record.trace` wrote. Raises DnsFailed when it is not a trace of a dns-01 challenge."""
+    try:
+        record = Record(trace["provider"], trace["name"], trace["value"])
+    except KeyError as error:
+        raise DnsFailed(f"a stored trace of a DNS challenge lacks {error}") from error
+    if trace.get("type", CHALLENGE_TYPE) != CHALLENGE_TYPE or not (record.provider and record.name and record.value):
+        raise DnsFailed("a stored trace is not one of a dns-01 challenge")
+    return record
+
+
+def challenge_name(challenge: Challenge) -> str:
+    """Where the CA is going to look first. Raises DnsFailed for an IP address, which has no place in DNS (RFC 8738)."""
+    identifier = challenge.identifier
+    if identifier.type is not IdentifierType.DNS:
+        raise DnsFailed(f"{identifier} is an IP address, which dns-01 can't prove; use http-01")
+    name = f"_acme-challenge.{identifier.base.rstrip('.').lower()}"
+    if len(name) > _LONGEST:
+        raise DnsFailed(
+            f"{identifier} is too long for dns-01: the name of its record would exceed {_LONGEST} characters"
+        )
+    return name
+
+
+def challenge_value(challenge: Challenge) -> str:
+    """The SHA-256 of the key authorization in base64url without padding: always 43 characters."""
+    digest = hashlib.sha256(challenge.key_authorization.encode("ascii")).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def enclosing(name: str) -> tuple[str, ...]:
+    """The zones a name may be in, nearest first: the name itself, its parents, not the root."""
+    labels = name.rstrip(".").split(".")
+    return tuple(".".join(labels[start:]) for start in range(len(labels)))
+
+
+def within(name: str, zone: str) -> bool:
+    """Whether a name is a zone's apex or below it. Every name is below the root, which is spelled as empty text."""
+    return not zone or name == zone or name.endswith(f".{zone}")

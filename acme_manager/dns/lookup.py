@@ -1,0 +1,181 @@
+"""Where a record is to go, and which servers speak for it.
+
+Two ways lead to an answer. The zone's own servers are asked wherever they are going to be asked for the record
+anyway: a resolver would remember for minutes that the record is not there (RFC 2308), just before it is written.
+Whoever has switched that off (`ask_authoritative`) probably can't reach them, so then the resolvers are asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import dns.resolver
+import structlog
+import trio
+from dns.message import Message
+from dns.rdatatype import AAAA, CNAME, NS, SOA, A, RdataType
+from dns.rdatatype import to_text as type_text
+
+from acme_manager.config.model import DnsConfig
+from acme_manager.dns.answers import alias_of, referral, refusal, targets, usable, zone_of
+from acme_manager.dns.challenge import enclosing
+from acme_manager.dns.memo import Memo
+from acme_manager.dns.wire import NoReply, Server, ask
+from acme_manager.errors import DnsFailed
+from acme_manager.structure import lone_error
+
+log = structlog.get_logger(__name__)
+
+MAX_HOPS = 8  # of CNAMEs, as resolvers have it
+_MAX_CUTS = 8  # of delegations below the zone we start from
+_MEMORY = 300.0  # seconds that zones and their servers are remembered
+_MEMORIES = 4096
+_LEAST_PATIENCE = 1.0
+_SOCKETS = 100  # questions under way at once
+_BLOCKED = (
+    "if this host may ask its resolvers only, set ACME_MANAGER_DNS_PROPAGATIONDISABLEANS=true and "
+    "ACME_MANAGER_DNS_PROPAGATIONRNS=true"
+)
+
+
+@attrs.frozen
+class _Found:
+    """What the servers of a zone say about a name: the zone it is in, and its CNAME's target if it has one."""
+
+    zone: str
+    alias: str | None
+
+
+class Lookup:
+    """All the questions about names. One for the whole program: it remembers zones and servers, never the records."""
+
+    def __init__(self, config: DnsConfig) -> None:
+        self._config = config
+        self._zones = Memo[str](_MEMORY, _MEMORIES)  # of names
+        self._servers = Memo[tuple[Server, ...]](_MEMORY, _MEMORIES)  # of zones
+        self._sockets = trio.CapacityLimiter(_SOCKETS)
+        self._resolvers: tuple[Server, ...] = ()
+
+    @property
+    def resolvers(self) -> tuple[Server, ...]:
+        """The configured resolvers, else those of /etc/resolv.conf. Raises DnsFailed when there are none."""
+        if not self._resolvers:
+            pairs = self._config.resolvers or tuple((address, 53) for address in _system_resolvers())
+            self._resolvers = tuple(Server(address, port) for address, port in pairs)
+        return self._resolvers
+
+    async def ask(self, server: Server, name: str, kind: RdataType, *, recurse: bool, among: int = 1) -> Message:
+        """Put one question to one server out of `among`, which share the configured time. Raises NoReply."""
+        patience = max(self._config.timeout / among, min(_LEAST_PATIENCE, self._config.timeout))
+        async with self._sockets:
+            return await ask(server, name, kind, patience=patience, recurse=recurse)
+
+    async def follow(self, name: str) -> str:
+        """The name at the end of the chain of CNAMEs that starts at a name. Raises DnsFailed."""
+        if not self._config.follow_cname:
+            return name
+        path = [name]
+        while (alias := await self._alias(path[-1])) is not None:
+            if alias in path:
+                raise DnsFailed(f"the CNAME records of {name} lead in a circle: {' -> '.join([*path, alias])}")
+            if len(path) > MAX_HOPS:
+                raise DnsFailed(f"more than {MAX_HOPS} CNAME records follow one another: {' -> '.join(path)}")
+            path.append(alias)
+        return path[-1]
+
+    async def authoritative(self, name: str) -> tuple[Server, ...]:
+        """Every server of the zone that a name is in. Raises DnsFailed."""
+        zone = self._zones.get(name) or (await self._at_authority(name)).zone
+        return await self._servers_of(zone)
+
+    async def _alias(self, name: str) -> str | None:
+        if self._config.ask_authoritative and not self._config.propagation_wait:
+            return (await self._at_authority(name)).alias
+        return alias_of(await self._resolve(name, CNAME), name)
+
+    async def _at_authority(self, name: str) -> _Found:
+        """Ask for a name's CNAME at the servers of its zone, going down from the nearest zone that we know of."""
+        parents = enclosing(name)[1:]
+        zone = self._servers.first(iter(parents)) or await self._zone_of(parents or (name,))
+        for _ in range(_MAX_CUTS):
+            answer = await self._ask_any(zone, name)
+            below = referral(answer, name, zone)
+            if below is None:
+                zone = zone_of(answer, name) or zone
+                self._zones.put(name, zone)
+                return _Found(zone, alias_of(answer, name))
+            zone = below
+        raise DnsFailed(f"the zone of {name} can't be found: more than {_MAX_CUTS} delegations follow one another")
+
+    async def _ask_any(self, zone: str, name: str) -> Message:
+        servers = await self._servers_of(zone)
+        try:
+            return await self._first_usable(servers, name, CNAME, recurse=False)
+        except DnsFailed as error:
+            raise DnsFailed(
+                f"no name server of zone {zone} tells about {name}: {error}; {_BLOCKED}", error.server
+            ) from error
+
+    async def _zone_of(self, names: Sequence[str]) -> str:
+        """Walk up from the first of some names until an SOA record shows."""
+        for name in names:
+            zone = zone_of(await self._resolve(name, SOA), name)
+            if zone is not None:
+                return zone
+        raise DnsFailed(f"the resolvers know no zone that {names[0]} is in")
+
+    async def _servers_of(self, zone: str) -> tuple[Server, ...]:
+        known = self._servers.get(zone)
+        if known is not None:
+            return known
+        found: list[Server] = []
+        hosts = sorted(set(targets(await self._resolve(zone, NS), NS)))
+        with lone_error():
+            async with trio.open_nursery() as nursery:
+                for host in hosts:
+                    nursery.start_soon(self._add_addresses, host, found)
+        if not found:
+            names = ", ".join(hosts) or "none"
+            raise DnsFailed(f"no name server of zone {zone} has an address; its NS records: {names}")
+        servers = tuple(sorted(found))
+        self._servers.put(zone, servers)
+        return servers
+
+    async def _add_addresses(self, host: str, found: list[Server]) -> None:
+        """IPv6 only where there is no IPv4: not every host that runs us has both. A host without address is lame, and
+        a CA will not find it either."""
+        try:
+            addresses = targets(await self._resolve(host, A), A) or targets(await self._resolve(host, AAAA), AAAA)
+        except DnsFailed as error:
+            log.warning("name server not found", host=host, error=str(error))
+            return
+        found.extend(Server(address, self._config.authoritative_port, host) for address in addresses)
+
+    async def _resolve(self, name: str, kind: RdataType) -> Message:
+        return await self._first_usable(self.resolvers, name, kind, recurse=True)
+
+    async def _first_usable(self, servers: Sequence[Server], name: str, kind: RdataType, *, recurse: bool) -> Message:
+        """Ask one after the other. Raises DnsFailed with what each of them said."""
+        said: list[str] = []
+        for server in servers:
+            try:
+                answer = await self.ask(server, name, kind, recurse=recurse, among=len(servers))
+            except NoReply as error:
+                said.append(f"{server} {error}")
+                continue
+            if usable(answer):
+                return answer
+            said.append(f"{server} {refusal(answer)}")
+        what = f"the {type_text(kind)} record of {name or 'the root'}"
+        raise DnsFailed(f"{what} can't be looked up: {'; '.join(said)}", server=str(servers[0]))
+
+
+def _system_resolvers() -> Sequence[str]:
+    try:
+        found = [str(server) for server in dns.resolver.Resolver().nameservers]
+    except dns.resolver.NoResolverConfiguration as error:
+        raise DnsFailed("/etc/resolv.conf names no resolver; set ACME_MANAGER_DNS_RESOLVERS") from error
+    if not found:
+        raise DnsFailed("/etc/resolv.conf names no resolver; set ACME_MANAGER_DNS_RESOLVERS")
+    return found
