@@ -21,6 +21,10 @@ from prometheus_client import CollectorRegistry
 from acme_manager.api.app import build_app
 from acme_manager.api.server import serve as serve_api
 from acme_manager.config.model import Config, Flags
+from acme_manager.dns.lookup import Lookup
+from acme_manager.dns.metrics import DnsMetrics
+from acme_manager.dns.propagation import Propagation
+from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.issuance.issuer import open_issuer
 from acme_manager.ports import Step
@@ -99,7 +103,12 @@ async def _open_issuers(config: Config, registry: CollectorRegistry) -> AsyncIte
             )
             for name, settings in config.issuers.items()
         }
-        yield Issuers(opened, http_solver=challenges, dns_solver=open_solvers(config, registry)), challenges
+        yield Issuers(opened, http_solver=challenges, dns_solver=_dns_solvers(config, registry).solver), challenges
+
+
+def _dns_solvers(config: Config, registry: CollectorRegistry) -> DnsSolvers:
+    lookup = Lookup(config.dns)
+    return DnsSolvers(lookup, Propagation(lookup, config.dns), config.environ, DnsMetrics(registry))
 
 
 def _assemble(

@@ -19,6 +19,7 @@ from acme_manager.domain.keys import (
     DEFAULT_KEY_TYPE,
     belong_together,
     describe,
+    fingerprint,
     key_to_pem,
     make_csr,
     make_key,
@@ -68,7 +69,15 @@ class Issuing:
         Raises what Issuer.issue raises, and StorageUnavailable as long as nothing has been issued.
         """
         current, version = await self.store.read_version(wanted.id)
-        record = await self._left_over(wanted, current, version)
+        record = self.unfinished.get(wanted.id.key)
+        if record is not None and current is not None and version > record.expected:
+            await self._settle(record)
+            if record.certificate == wanted:
+                return current
+            record = None
+        if record is not None and (record.certificate, record.revoke, record.expected) != (wanted, revoke, version):
+            await self._abandon(record)
+            record = None
         if record is None:
             record = await self._prepare(wanted, version, revoke=revoke)
         issued = await self._order(record)
@@ -78,21 +87,10 @@ class Issuing:
         await self._settle(record)
         return stored
 
-    async def _left_over(
-        self, wanted: Certificate, current: StoredCertificate | None, version: int
-    ) -> OrderRecord | None:
-        """What an earlier attempt left: the record to go on from, or None after cleaning up."""
-        record = self.unfinished.get(wanted.id.key)
-        if record is None:
-            return None
-        if version > record.expected and current is not None:
-            await self._settle(record)
-            return None
-        if record.certificate == wanted and record.expected == version:
-            return record
+    async def _abandon(self, record: OrderRecord) -> None:
+        """Clean up after an order whose certificate nobody wants any more."""
         await self.issuers.solver_for(record.certificate).remove(record.order.traces)
         await self._forget(record)
-        return None
 
     async def _prepare(self, wanted: Certificate, version: int, *, revoke: bool) -> OrderRecord:
         if wanted.csr:

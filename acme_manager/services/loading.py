@@ -59,7 +59,7 @@ class Loader:
             self.certificates.resume(record.certificate, revoke=record.revoke)
 
     async def _load(self) -> None:
-        hidden = keys.orders_prefix(self.certificate_prefix)
+        hidden = keys.orders_prefix(self.certificate_prefix) + "/"
         found = await self.storage.list(self.certificate_prefix)
         await _each(self._load_certificate, (key for key in found if not key.startswith(hidden)))
         await _each(self._load_token, await self.storage.list(self.token_prefix))
@@ -75,7 +75,7 @@ class Loader:
             _log.warning("secret is no certificate of ours, left alone", key=key, error=str(error))
             return
         if key != proper:
-            if not keys.is_old_layout(self.certificate_prefix, key, stored.certificate.id):
+            if keys.old_named_id_from_key(self.certificate_prefix, key) != stored.certificate.id:
                 _log.warning("secret lies where it does not belong, left alone", key=key, belongs=proper)
                 return
             await self._migrate(key, proper, stored)

@@ -113,13 +113,11 @@ def check_token_params(params: TokenParams) -> timedelta | None:
     lifetime: timedelta | None = None
     if not params.username:
         complaints.append(Complaint("username", "missing/empty 'username' parameter"))
-    elif not keys.is_safe_element(params.username):
-        complaints.append(
-            Complaint(
-                "username",
-                "invalid 'username' parameter: it must not be '.' or '..' or contain '/' or control characters",
-            )
-        )
+    else:
+        try:
+            keys.token_key("", params.username, "id")
+        except InvalidRequest as error:
+            complaints += error.complaints
     if not params.scope:
         complaints.append(Complaint("scope", "missing/empty 'scope' parameter"))
     complaints += [

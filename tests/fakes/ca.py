@@ -1,0 +1,101 @@
+"""A CA in memory behind the Issuer port: signs real certificates, and fails where a real CA can't be made to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from acme_manager.domain.names import IdentifierType
+from acme_manager.ports import Challenge, Issued, OrderRequest, PlacedOrder, Solver, Step
+
+
+class MemoryCa:
+    """Issues at once unless held: `before` is awaited ahead of each step, with the step's name."""
+
+    def __init__(self, before: Callable[[str], Awaitable[None]] | None = None) -> None:
+        self.placed: list[PlacedOrder] = []
+        self.resumed: list[PlacedOrder] = []
+        self.revoked: list[tuple[str, int | None]] = []
+        self._issued: dict[str, Issued] = {}
+        self._before = before or _nothing
+        self._numbers = itertools.count(1)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Memory CA")])
+
+    async def issue(
+        self,
+        request: OrderRequest,
+        solver: Solver,
+        *,
+        placed: Callable[[PlacedOrder], Awaitable[None]],
+        step: Callable[[Step], None],
+        resume: PlacedOrder | None = None,
+    ) -> Issued:
+        if resume is not None:
+            self.resumed.append(resume)
+            order = resume
+        else:
+            await self._before("order")
+            url = f"https://ca.test/order/{next(self._numbers)}"
+            challenges = [
+                Challenge(one, solver.type, f"token-{url[-1]}-{one.base}", "auth") for one in request.identifiers
+            ]
+            order = PlacedOrder(url, tuple(await solver.plan(challenges)))
+            self.placed.append(order)
+        step(Step.ORDERED)
+        await placed(order)
+        if order.url not in self._issued:
+            async with solver.presented(order.traces):
+                step(Step.PRESENTED)
+                await self._before("validate")
+                step(Step.VALIDATED)
+            await self._before("finalize")
+            self._issued[order.url] = Issued(self._sign(request), order.url.replace("order", "cert"))
+        else:
+            await solver.remove(order.traces)
+        await self._before("download")
+        step(Step.ISSUED)
+        return self._issued[order.url]
+
+    async def revoke(self, certificate: str, reason: int | None = None) -> None:
+        await self._before("revoke")
+        self.revoked.append((certificate, reason))
+
+    def _sign(self, request: OrderRequest) -> str:
+        csr = x509.load_der_x509_csr(request.csr)
+        start = datetime(2026, 11, 24, 12, tzinfo=UTC)
+        names = [x509.DNSName(one.value) for one in request.identifiers if one.type is IdentifierType.DNS]
+        leaf = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([]))
+            .issuer_name(self.name)
+            .public_key(csr.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + timedelta(days=90))
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        root = (
+            x509.CertificateBuilder()
+            .subject_name(self.name)
+            .issuer_name(self.name)
+            .public_key(self._key.public_key())
+            .serial_number(1)
+            .not_valid_before(start)
+            .not_valid_after(start + timedelta(days=900))
+            .sign(self._key, hashes.SHA256())
+        )
+        return "".join(one.public_bytes(Encoding.PEM).decode() for one in (leaf, root))
+
+
+async def _nothing(_step: str) -> None:
+    await trio.lowlevel.checkpoint()

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import trio
+import trio.testing
+
+from acme_manager.errors import StorageUnavailable
+from acme_manager.storage.memory import MemoryStorage
+from tests.unit.services.world import ALICE, FixedClock, open_world, wish
+
+GO_SECRET = {
+    "domain": "www.example.com", "issuer": "test", "owner": "alice", "name": "web",
+    "expires": "2027-02-09 11:09:01 +0000 UTC",
+    "serial": "3f", "fingerprint": "ab", "cert": "PEM", "ca_issuer": "", "url": "https://ca.test/1", "updated_at": 5,
+}  # fmt: skip
+
+
+async def test_what_the_go_program_wrote_is_loaded() -> None:
+    storage = MemoryStorage(FixedClock())
+    await storage.put("certificates/alice/web", GO_SECRET, expected=0)
+    async with open_world(storage) as world:
+        assert [one.serial for one in world.certificates.list("alice")] == ["3f"]
+        stored = await world.certificates.get(world.certificates.list("alice")[0].id)
+        assert (stored.cert, stored.url) == ("PEM", "https://ca.test/1")
+
+
+async def test_named_certificates_move_from_their_old_path() -> None:
+    storage = MemoryStorage(FixedClock())
+    await storage.put("certificates/alice/test/web/www.example.com", GO_SECRET, expected=0)
+    async with open_world(storage) as world:
+        assert [one.name for one in world.certificates.list("alice")] == ["web"]
+    assert (await storage.get("certificates/alice/web")).value == GO_SECRET
+    assert (await storage.get("certificates/alice/test/web/www.example.com")).value is None
+
+
+async def test_what_is_no_certificate_of_ours_is_left_alone() -> None:
+    storage = MemoryStorage(FixedClock())
+    strangers: dict[str, dict[str, str]] = {
+        "certificates/alice/test/a.example": {"cert": "C", "key": "K"},  # an agent's backup
+        "certificates/alice/test/b.example": {"domain": "a.example", "owner": "alice", "cert": "C"},  # says that it lies elsewhere
+        "certificates/x": {"cert": "C", "days": "many"},
+        "certificates/alice/notes": {"text": "hello"},
+    }
+    for key, value in strangers.items():
+        await storage.put(key, value, expected=0)
+    async with open_world(storage) as world:
+        assert world.certificates.list("alice") == []
+    for key, value in strangers.items():
+        assert (await storage.get(key)).value == value
+
+
+async def test_a_node_that_starts_before_storage_waits_for_it(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_world() as world:
+        await world.certificates.request(ALICE, wish())
+    world.storage.down = StorageUnavailable("sealed")
+    async with open_world(world.storage, load=False) as late, trio.open_nursery() as nursery:
+        nursery.start_soon(late.loader.run)
+        await trio.sleep(60)
+        assert not late.state.loaded.is_set()
+        assert await late.state.health() is not None
+        world.storage.down = None
+        await late.state.loaded.wait()
+        assert await late.state.health() is None
+        assert len(late.certificates.list("alice")) == 1

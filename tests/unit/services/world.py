@@ -1,0 +1,109 @@
+"""A whole node in memory: the real services on a dict and a CA that signs at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from acme_manager.config.model import Common, IssuerConfig
+from acme_manager.domain.request import CertificateParams, TokenParams
+from acme_manager.domain.token import Scope, Token, hash_secret
+from acme_manager.services.certificates import Certificates
+from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.issuers import ConfiguredIssuer, Issuers
+from acme_manager.services.issuing import Issuing
+from acme_manager.services.jobs import open_jobs
+from acme_manager.services.journal import Journal
+from acme_manager.services.loading import Loader
+from acme_manager.services.progress import Progress
+from acme_manager.services.spool import Spool
+from acme_manager.services.state import State
+from acme_manager.services.store import CertificateStore
+from acme_manager.services.tokens import Tokens
+from acme_manager.storage.memory import MemoryStorage
+from tests.fakes.ca import MemoryCa
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ALICE = Token(id="t-alice", token_hash=hash_secret("s"), username="alice", scope=tuple(Scope))
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return NOW
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    storage: MemoryStorage
+    ca: MemoryCa
+    state: State
+    issuing: Issuing
+    certificates: Certificates
+    tokens: Tokens
+    challenges: HttpChallenges
+    loader: Loader
+
+
+@asynccontextmanager
+async def open_world(
+    storage: MemoryStorage | None = None,
+    *,
+    before: Callable[[str], Awaitable[None]] | None = None,
+    common: Common | None = None,
+    ca: MemoryCa | None = None,
+    spool: Path | None = None,
+    load: bool = True,
+) -> AsyncIterator[World]:
+    storage = storage or MemoryStorage(FixedClock())
+    ca, state, challenges = ca or MemoryCa(before), State(), HttpChallenges()
+    config = IssuerConfig(name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring")
+    bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
+    issuers = Issuers(
+        {one.name: ConfiguredIssuer(one, ca) for one in (config, bare)},
+        http_solver=challenges,
+        dns_solver=lambda _name: challenges,
+    )
+    async with open_jobs() as jobs:
+        issuing = Issuing(
+            store=CertificateStore(storage, state, "certificates"),
+            journal=Journal(storage, "certificates"),
+            spool=Spool(spool),
+            issuers=issuers,
+            progress=Progress(),
+            clock=FixedClock(),
+            common=common or Common(),
+        )
+        certificates = Certificates(state, issuing, jobs)
+        loader = Loader(
+            storage=storage,
+            state=state,
+            certificates=certificates,
+            issuing=issuing,
+            certificate_prefix="certificates",
+            token_prefix="tokens",
+        )
+        if load:
+            await loader.run()
+        yield World(
+            storage=storage,
+            ca=ca,
+            state=state,
+            issuing=issuing,
+            certificates=certificates,
+            tokens=Tokens(storage, state, FixedClock(), prefix="tokens", api_key_hash=hash_secret("admin")),
+            challenges=challenges,
+            loader=loader,
+        )
+
+
+def wish(**changes: Any) -> CertificateParams:
+    return attrs.evolve(CertificateParams(domain="example.com", issuer="test"), **changes)
+
+
+def token_wish(**changes: Any) -> TokenParams:
+    return attrs.evolve(TokenParams(username="bob", scope=("read",)), **changes)
