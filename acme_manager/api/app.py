@@ -1,0 +1,100 @@
+"""The HTTP application: which routes there are, and what happens around each of them."""
+
+from __future__ import annotations
+
+import trio
+from quart import Response
+from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from acme_manager.api import certificates, swagger, system, tokens
+from acme_manager.api.observe import Observer, request_id
+from acme_manager.api.problems import problem_response
+from acme_manager.api.request import ApiRequest, current_request
+from acme_manager.config.model import Flags
+from acme_manager.services.bundle import Services
+
+
+MAX_BODY = 1024 * 1024  # bytes
+_RESPONSE_TIMEOUT = (
+    15.0  # seconds for a client to take its answer; below the time that the server drains (Limits.drain)
+)
+
+
+def build_app(services: Services, flags: Flags) -> QuartTrio:
+    """An ASGI application that serves these use cases. It starts no task of its own and holds nothing open."""
+    app = _Api(services)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["BODY_TIMEOUT"] = flags.http_read_timeout or None
+    app.config["RESPONSE_TIMEOUT"] = _RESPONSE_TIMEOUT
+    for module in (certificates, tokens, system, swagger):
+        app.register_blueprint(module.routes)
+    return app
+
+
+class PatientHTTPConnection(TrioASGIHTTPConnection):
+    """Lets the server finish with a response before the request's nursery is cancelled.
+
+    When a response ends Hypercorn restarts its idle timer, and does it inside the task that sends. Quart-Trio's own
+    class cancels that task because of the `http.disconnect` which the same end causes; the timer would never start,
+    idle connections would stay open for ever, and a shutdown would wait for them.
+    """
+
+    async def handle_request(self, nursery: trio.Nursery, request: ApiRequest, send: object) -> None:  # type: ignore[override]
+        """Answer, then end the request."""
+        response = await self.app.handle_request(request)
+        with trio.move_on_after(self.app.config["RESPONSE_TIMEOUT"], shield=True):
+            await self._send_response(send, response)  # type: ignore[arg-type]
+        nursery.cancel_scope.cancel()
+
+
+class _Api(QuartTrio):
+    asgi_http_class = PatientHTTPConnection
+    request_class = ApiRequest
+
+    def __init__(self, services: Services) -> None:
+        super().__init__("acme_manager.api", static_folder=None)
+        self.extensions["acme_manager"] = services
+        self.url_map.strict_slashes = True
+        self.url_map.merge_slashes = False  # no redirects to addresses made of what the client sent
+        self._observer = Observer(services.registry)
+
+    async def handle_request(self, request: ApiRequest) -> Response | WerkzeugResponse:  # type: ignore[override]
+        """Serve a request, and see that it is numbered, counted and logged whatever becomes of it.
+
+        This is cheaper than Quart's hooks, and unlike them also sees requests whose caller hung up.
+        """
+        began = trio.current_time()
+        request.request_id = request_id(request.headers.get("X-Request-ID", ""))
+        response: Response | None = None
+        in_flight = self._observer.metrics.in_flight
+        in_flight.inc()
+        try:
+            response = await super().handle_request(request)  # type: ignore[assignment]
+            assert response is not None
+            response.headers["X-Request-ID"] = request.request_id
+            if request.owner:
+                response.headers["Owner"] = _header_safe(request.owner)
+        finally:
+            in_flight.dec()
+            self._observer.finish(request, response, trio.current_time() - began)
+        return response
+
+    async def handle_user_exception(self, error: Exception | BaseExceptionGroup) -> Response | HTTPException:
+        """Every error becomes a problem document; redirects and the like stay what they are."""
+        if isinstance(error, BaseExceptionGroup) and error.subgroup(trio.Cancelled):
+            raise error
+        if isinstance(error, HTTPException) and error.code is not None and error.code < 400:
+            return error
+        return problem_response(error, current_request())
+
+    async def handle_exception(self, error: Exception) -> Response:
+        """What is raised outside of a handler is answered alike."""
+        return problem_response(error, current_request())
+
+
+def _header_safe(text: str) -> str:
+    """A user name may have characters that a header may not."""
+    return text if text.isascii() and text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,136 @@
+"""`/api/v1/certificate`: request, change, read and delete certificates."""
+
+from __future__ import annotations
+
+import attrs
+from quart import Blueprint, Response
+
+from acme_manager.api.auth import require_token
+from acme_manager.api.decoding import read_body
+from acme_manager.api.encoding import answer
+from acme_manager.api.listing import link_header, parse_query, read_metadata
+from acme_manager.api.openapi import describe
+from acme_manager.api.request import current_request, services
+from acme_manager.api.schemas import (
+    CertificateAnswer,
+    DeleteQuery,
+    MetadataAnswer,
+    MetadataQuery,
+    NamedDeleteQuery,
+    NameQuery,
+    Nothing,
+)
+from acme_manager.domain.certificate import CertificateId, StoredCertificate, stored_to_json
+from acme_manager.domain.request import CertificateParams
+from acme_manager.domain.token import Scope, Token
+
+routes = Blueprint("certificates", __name__, url_prefix="/api/v1/certificate")
+
+
+@routes.post("")
+@describe({201: CertificateAnswer}, body=CertificateParams, problems=(400, 401, 403, 408, 409, 413, 429, 500, 503, 504))
+async def create_certificate() -> Response:
+    """Request a new certificate and wait for it.
+
+    A second request for the same certificate waits for the first one's result. A caller that hangs up does not stop
+    the issuance. Needs the scope `create`.
+    """
+    caller = require_token(Scope.CREATE)
+    params = await _read_params()
+    return _certificate(await services().certificates.request(caller, params), caller, 201)
+
+
+@routes.put("")
+@describe(
+    {200: CertificateAnswer}, body=CertificateParams, problems=(400, 401, 403, 404, 408, 409, 413, 429, 500, 503, 504)
+)
+async def update_certificate() -> Response:
+    """Change a certificate.
+
+    A new one is issued when names, issuer, CSR or another ingredient differ from what is kept; otherwise only labels
+    and renewal are changed. `revoke` revokes the old one once the new one is kept. Needs the scope `update`.
+    """
+    caller = require_token(Scope.UPDATE)
+    params = await _read_params()
+    return _certificate(await services().certificates.update(caller, params), caller, 200)
+
+
+@routes.get("/metadata")
+@describe({200: MetadataAnswer}, query=MetadataQuery, problems=(400, 401, 404, 503))
+async def list_certificates() -> Response:
+    """List the owner's certificates without PEM: filtered, sorted and in pages if wanted, else all of them.
+
+    `X-Total-Count` is the number of matches, `Link` has the neighbouring pages (RFC 8288). With both `issuer` and
+    `domain` it is a look-up of one certificate, which is not found (404) when there is none.
+    """
+    owner = require_token().username
+    query = parse_query(current_request().args)
+    page, total = query.select(owner, services().certificates.list(owner))
+    response = answer(await read_metadata(page))
+    response.headers["X-Total-Count"] = str(total)
+    if links := link_header(current_request().path, current_request().args, query, total):
+        response.headers["Link"] = links
+    return response
+
+
+@routes.get("/<issuer>/<domain>")
+@describe({200: CertificateAnswer}, query=NameQuery, problems=(401, 403, 404, 500, 503))
+async def read_certificate(issuer: str, domain: str) -> Response:
+    """Read a certificate by issuer and domain, or by the query's `name`. Needs the scope `read`."""
+    return await _read(issuer, domain, current_request().args.get("name", ""))
+
+
+@routes.get("/<name>")
+@describe({200: CertificateAnswer}, problems=(401, 403, 404, 500, 503))
+async def read_named_certificate(name: str) -> Response:
+    """Read a certificate by its name. Needs the scope `read`."""
+    return await _read("", "", name)
+
+
+@routes.delete("/<issuer>/<domain>")
+@describe({204: Nothing}, query=NamedDeleteQuery, problems=(401, 403, 404, 429, 500, 503, 504))
+async def delete_certificate(issuer: str, domain: str) -> Response:
+    """Delete a certificate by issuer and domain, or by the query's `name`. Needs the scope `delete`.
+
+    With `revoke=true` the CA revokes it first.
+    """
+    return await _delete(issuer, domain, current_request().args.get("name", ""))
+
+
+@routes.delete("/<name>")
+@describe({204: Nothing}, query=DeleteQuery, problems=(401, 403, 404, 429, 500, 503, 504))
+async def delete_named_certificate(name: str) -> Response:
+    """Delete a certificate by its name. Needs the scope `delete`. With `revoke=true` the CA revokes it first."""
+    return await _delete("", "", name)
+
+
+async def _read(issuer: str, domain: str, name: str) -> Response:
+    _note_names(issuer, domain, name)
+    caller = require_token(Scope.READ)
+    stored = await services().certificates.get(CertificateId(caller.username, issuer, domain, name))
+    return _certificate(stored, caller, 200)
+
+
+async def _delete(issuer: str, domain: str, name: str) -> Response:
+    _note_names(issuer, domain, name)
+    caller = require_token(Scope.DELETE)
+    revoke = current_request().args.get("revoke") == "true"
+    await services().certificates.delete(CertificateId(caller.username, issuer, domain, name), revoke=revoke)
+    return Response(b"", 204)
+
+
+async def _read_params() -> CertificateParams:
+    params = await read_body(CertificateParams)
+    current_request().names = {"issuer": params.issuer, "domain": params.domain, "name": params.name}
+    return params
+
+
+def _note_names(issuer: str, domain: str, name: str) -> None:
+    by_name = {"name": name}
+    current_request().names = {"issuer": issuer, "domain": domain, **by_name} if issuer else by_name
+
+
+def _certificate(stored: StoredCertificate, caller: Token, status: int) -> Response:
+    if Scope.READ not in caller.scope:
+        stored = attrs.evolve(stored, private_key="")
+    return answer(stored_to_json(stored), status)

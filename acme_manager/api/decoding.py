@@ -1,0 +1,121 @@
+"""Request bodies by the rules of Go's decoder, which clients of the original rely on.
+
+Keys match without regard to case, unknown ones are ignored, so is whatever follows the first JSON value, and `null`
+leaves a field at its default. A wrong type is a complaint that names the field and what would be right.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from acme_manager.api.request import current_request
+from acme_manager.errors import Complaint, InvalidRequest
+
+P = TypeVar("P", bound=attrs.AttrsInstance)
+
+_INT32 = range(-(2**31), 2**31)
+_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+
+
+async def read_body(shape: type[P]) -> P:
+    """Read the body of the current request. Raises InvalidRequest, and Quart's errors for too large and too slow."""
+    body = await current_request().get_data(as_text=False)
+    assert isinstance(body, bytes)
+    return decode(body, shape)
+
+
+def decode(body: bytes, shape: type[P]) -> P:
+    """Make an attrs value of a JSON object. Raises InvalidRequest with every complaint."""
+    record = _first_value(body.decode(errors="replace"))
+    if record is None:
+        return shape()
+    if not isinstance(record, dict):
+        raise InvalidRequest(f"the body must be a JSON object, not {_KINDS[type(record)]}")
+    readers = _readers(shape)
+    values: dict[str, Any] = {}
+    complaints: list[Complaint] = []
+    for key, value in record.items():
+        field = key.lower()
+        if field not in readers or value is None:
+            continue
+        try:
+            values[field] = readers[field](value)
+        except TypeError as error:
+            complaints.append(Complaint(field, f"'{field}' must be {error}, not {_shown(value)}"))
+    if complaints:
+        raise InvalidRequest("; ".join(one.message for one in complaints), complaints[0].where, complaints)
+    return shape(**values)
+
+
+def _first_value(text: str) -> Any:
+    text = text.lstrip(" \t\r\n")
+    if not text:
+        raise InvalidRequest("the body is empty (EOF): it must be a JSON object")
+    try:
+        return json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text)[0]
+    except RecursionError as error:
+        raise InvalidRequest("the body is no JSON that we read: it is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"the body is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from error
+    except ValueError as error:
+        raise InvalidRequest(f"the body is no JSON that we read: {error}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+@functools.cache
+def _readers(shape: type[attrs.AttrsInstance]) -> Mapping[str, Callable[[Any], Any]]:
+    hints = typing.get_type_hints(shape)
+    return {field.name: _READERS[hints[field.name]] for field in attrs.fields(shape)}
+
+
+def _read_text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a string")
+    if value.isascii():
+        return value
+    # Half of a surrogate pair can be written in JSON but in no encoding; Go reads U+FFFD too.
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _read_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+def _read_int32(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in _INT32:
+        raise TypeError(f"a whole number from {_INT32[0]} to {_INT32[-1]}")
+    return value
+
+
+def _read_texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise TypeError("a list of strings")
+    return tuple(map(_read_text, value))
+
+
+_READERS: Mapping[Any, Callable[[Any], Any]] = {
+    str: _read_text,
+    bool: _read_flag,
+    int: _read_int32,
+    tuple[str, ...]: _read_texts,
+}
+
+
+def _shown(value: Any) -> str:
+    """What came instead: numbers as they are, of the rest only the kind, since it may be long or secret."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 10**20:
+        return str(value)
+    return _KINDS[type(value)]

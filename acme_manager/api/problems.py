@@ -1,0 +1,296 @@
+"""Errors as HTTP: one table from what went wrong to a status, and one renderer of problem documents (RFC 9457).
+
+The documents also carry the members that clients of the Go original read: `error` always, and on routes about one
+certificate `err` with the names the request was about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+import structlog
+import trio
+from quart import Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge, RequestTimeout
+
+from acme_manager import errors
+from acme_manager.api.encoding import encode
+from acme_manager.api.request import ApiRequest
+from acme_manager.structure import leaves
+
+_log = structlog.get_logger(__name__)
+
+
+@attrs.frozen
+class Kind:
+    """One kind of problem. `slug` ends its type URI, `/problems/<slug>`, where `title` and `remedy` can be read."""
+
+    status: int
+    slug: str
+    title: str
+    remedy: str
+
+
+KINDS: Mapping[type[Exception], Kind] = {
+    errors.InvalidRequest: Kind(
+        400,
+        "invalid-request",
+        "A field of the request is wrong",
+        "Each entry of `complaints` names a field and what would be right. Change it and send the request again.",
+    ),
+    errors.Rejected: Kind(
+        400,
+        "rejected",
+        "The request can't be served as it is",
+        "Read `detail`, change the request and send it again; sending the same one again gives the same answer.",
+    ),
+    errors.NotAuthenticated: Kind(
+        401,
+        "not-authenticated",
+        "The caller could not be identified",
+        "Send `Authorization: Bearer <token>` (certificates) or `X-API-Key: <key>` (tokens). A token that has expired "
+        "or was revoked must be replaced by an administrator.",
+    ),
+    errors.MissingScope: Kind(
+        403,
+        "missing-scope",
+        "The token lacks a scope",
+        "Use a token with the scope that `detail` names, or have an administrator replace the token's scopes "
+        "(PUT /api/v1/token).",
+    ),
+    errors.NameNotAllowed: Kind(
+        403,
+        "name-not-allowed",
+        "The token is not allowed to use that name or issuer",
+        "Ask for names and issuers that the token's `domains` and `issuers` lists cover, or have an administrator "
+        "extend the lists.",
+    ),
+    errors.Denied: Kind(403, "denied", "The caller may not do this", "Use a token that may."),
+    errors.CertificateNotFound: Kind(
+        404,
+        "certificate-not-found",
+        "There is no such certificate",
+        "Check issuer, domain and name; `GET /api/v1/certificate/metadata` lists what the token's owner has. "
+        "Certificates of other owners are not visible.",
+    ),
+    errors.TokenNotFound: Kind(
+        404, "token-not-found", "There is no such token", "Check the id; `GET /api/v1/token` lists all tokens."
+    ),
+    errors.ChallengeNotFound: Kind(
+        404,
+        "challenge-not-found",
+        "No answer is being served under that challenge token",
+        "The order it belonged to has ended, or it is being served by another installation.",
+    ),
+    errors.NotFound: Kind(404, "not-found", "There is no such thing", "Check the address."),
+    errors.CertificateExists: Kind(
+        409,
+        "certificate-exists",
+        "The certificate is already kept",
+        "Read it with GET, change it with PUT, or give the new one another `name`.",
+    ),
+    errors.StaleVersion: Kind(
+        409,
+        "stale-version",
+        "Somebody else changed it at the same time",
+        "Read the present state and try again.",
+    ),
+    errors.Conflict: Kind(
+        409, "conflict", "The request does not fit the present state", "Read the present state and try again."
+    ),
+    errors.OperationInProgress: Kind(
+        429,
+        "operation-in-progress",
+        "Another operation on the same certificate is under way",
+        "Wait as long as `Retry-After` says and try again.",
+    ),
+    errors.RateLimited: Kind(
+        429,
+        "rate-limited",
+        "Too many requests",
+        "Wait as long as `Retry-After` says. The limits are `common.rate_limit_*` and those of the token.",
+    ),
+    errors.IssuerRateLimited: Kind(
+        503,
+        "issuer-rate-limited",
+        "The CA has had too many requests from us",
+        "Wait as long as `Retry-After` says, if it is there; `issuer_problem` has the CA's own words. Certificates "
+        "with the same names count together at most CAs.",
+    ),
+    errors.IssuanceFailed: Kind(
+        500,
+        "issuance-failed",
+        "The CA did not issue the certificate",
+        "`issuer_problem` has the CA's own words, with one entry in `subproblems` for each name that failed.",
+    ),
+    errors.DnsFailed: Kind(
+        500,
+        "dns-failed",
+        "A DNS record could not be written, removed or seen",
+        "`detail` names the record and the server. Check the provider's credentials, that the zone is served by the "
+        "servers asked, and how long they take to show a change.",
+    ),
+    errors.StorageUnavailable: Kind(
+        503,
+        "storage-unavailable",
+        "Vault does not answer",
+        "Try again after `Retry-After`. For the operator: is Vault up and unsealed, does `/ready` name it?",
+    ),
+    errors.StorageDenied: Kind(
+        503,
+        "storage-denied",
+        "Vault refuses our AppRole",
+        "For the operator: add the capability that `detail` names to the policy of the AppRole.",
+    ),
+    errors.IssuerUnavailable: Kind(
+        503,
+        "issuer-unavailable",
+        "The CA does not answer",
+        "Try again after `Retry-After`. For the operator: can this host reach `issuer.<name>.ca_dir_url`, and does it "
+        "trust the CA's TLS certificate (`ca_bundle`)?",
+    ),
+    errors.ShuttingDown: Kind(
+        503, "shutting-down", "This node is stopping", "Send the request again; another node will take it."
+    ),
+    errors.Unavailable: Kind(
+        503, "unavailable", "Something we depend on does not answer", "Try again after `Retry-After`."
+    ),
+    trio.TooSlowError: Kind(
+        504,
+        "too-slow",
+        "The work was not done in time",
+        "The work may go on: read the present state, then try again. `common.cert_timeout` bounds an issuance.",
+    ),
+    RequestEntityTooLarge: Kind(413, "body-too-large", "The body of the request is too large", "Send at most 1 MiB."),
+    RequestTimeout: Kind(
+        408,
+        "body-too-slow",
+        "The body of the request did not arrive in time",
+        "Send it faster; `-server.http-read-timeout` bounds it.",
+    ),
+    MethodNotAllowed: Kind(
+        405, "method-not-allowed", "That method is not for this address", "`Allow` lists the methods that are."
+    ),
+    NotFound: Kind(404, "no-such-page", "There is nothing at this address", "`/swagger` lists the addresses."),
+    Exception: Kind(
+        500,
+        "internal-error",
+        "Something went wrong inside",
+        "It is a bug, or a failure that has no name yet. The server's log has it under the same `request_id`.",
+    ),
+}
+
+_MALFORMED = Kind(
+    400,
+    "issuance-malformed",
+    "The CA calls the request malformed",
+    "`issuer_problem` says what it dislikes: mostly a name it does not issue for, or a CSR it can't read.",
+)
+
+ALL_KINDS = (*KINDS.values(), _MALFORMED)
+
+
+@attrs.frozen(kw_only=True)
+class ProblemDocument:
+    """What went wrong (RFC 9457), with the members `error`, `err`, … that older clients read."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    error: str
+    err: str = ""
+    owner: str = ""
+    issuer: str = ""
+    domain: str = ""
+    name: str = ""
+    complaints: tuple[dict[str, str], ...] = ()
+    issuer_problem: dict[str, Any] = attrs.field(factory=dict)
+
+
+def kind_of(error: BaseException) -> Kind:
+    """The row of the table for an error: that of its own class, else of the nearest base class."""
+    if isinstance(error, errors.IssuanceFailed) and error.problem is not None and error.problem.code == "malformed":
+        return _MALFORMED
+    if isinstance(error, HTTPException) and type(error) not in KINDS and error.code is not None:
+        return attrs.evolve(KINDS[errors.Rejected], status=error.code)  # what Quart itself refuses
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), KINDS[Exception])
+
+
+def problem_response(error: BaseException, request: ApiRequest) -> Response:
+    """The answer to a request that failed. An error that nobody foresaw is logged here, once, and not shown."""
+    error = leaves(error)[0]
+    kind = kind_of(error)
+    if kind is KINDS[Exception]:
+        _log.error("request failed unexpectedly", request_id=request.request_id, exc_info=error)
+    detail = _detail(error, kind)
+    document = {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "request_id": request.request_id,
+        "error": detail,
+        **_context(request, detail),
+        **_extras(error, request),
+    }
+    response = Response(encode(document) + b"\n", kind.status, content_type="application/problem+json")
+    response.headers.extend(_headers(error, request))
+    return response
+
+
+def _detail(error: BaseException, kind: Kind) -> str:
+    foreseen = isinstance(error, errors.AcmeManagerError)
+    return str(error) if foreseen and str(error) else kind.title
+
+
+def _context(request: ApiRequest, detail: str) -> dict[str, str]:
+    if not request.owner or not request.names:
+        return {}
+    return {"err": detail, "owner": request.owner, **request.names}
+
+
+def _extras(error: BaseException, request: ApiRequest) -> dict[str, Any]:
+    if isinstance(error, errors.InvalidRequest):
+        return {"complaints": list(_complaints(error.complaints, in_body=request.method in {"POST", "PUT"}))}
+    if isinstance(error, errors.IssuanceFailed) and error.problem is not None:
+        return {"issuer_problem": _issuer_problem(error.problem)}
+    return {}
+
+
+def _complaints(complaints: Iterable[errors.Complaint], *, in_body: bool) -> Iterable[dict[str, str]]:
+    for complaint in complaints:
+        where = {"field": complaint.where} if complaint.where else {}
+        pointer = {"pointer": f"#/{complaint.where}"} if complaint.where and in_body else {}
+        yield {**where, **pointer, "detail": complaint.message}
+
+
+def _issuer_problem(problem: errors.Problem) -> dict[str, Any]:
+    members = {
+        "type": problem.type,
+        "detail": problem.detail,
+        "status": problem.status,
+        "identifier": problem.identifier,
+        "subproblems": [_issuer_problem(one) for one in problem.subproblems],
+    }
+    return {name: value for name, value in members.items() if value}
+
+
+def _headers(error: BaseException, request: ApiRequest) -> dict[str, str]:
+    if isinstance(error, errors.NotAuthenticated):
+        return {"WWW-Authenticate": request.challenge}
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": ", ".join(sorted(error.valid_methods or ()))}
+    wait = _retry_after(error)
+    return {} if wait is None else {"Retry-After": str(max(1, math.ceil(wait)))}
+
+
+def _retry_after(error: BaseException) -> float | None:
+    if isinstance(error, errors.RateLimited | errors.Unavailable | errors.IssuerRateLimited):
+        return error.retry_after
+    # How long the other operation takes is not known; an order mostly takes a few seconds.
+    return 5.0 if isinstance(error, errors.OperationInProgress) else None

@@ -1,0 +1,34 @@
+"""What handlers know about the request at hand, beyond what Quart knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from quart import current_app
+from quart import request as quart_request
+from quart_trio.wrappers import TrioRequest
+
+from acme_manager.services.bundle import Services
+
+BEARER_CHALLENGE = 'Bearer realm="acme-manager"'
+API_KEY_CHALLENGE = 'ApiKey realm="acme-manager", header="X-API-Key"'
+
+
+class ApiRequest(TrioRequest):
+    """A request, with what is found out about it while it is served."""
+
+    request_id: str = ""
+    owner: str = ""  # the username of the token, once it is known to be good
+    names: Mapping[str, str] = {}  # what a problem document says the request was about
+    challenge: str = BEARER_CHALLENGE  # how to authenticate for this route (RFC 9110 section 11.6.1)
+
+
+def current_request() -> ApiRequest:
+    """The request being served by this task."""
+    return cast("ApiRequest", quart_request)
+
+
+def services() -> Services:
+    """The use cases of the application that serves it."""
+    return cast("Services", current_app.extensions["acme_manager"])

@@ -1,0 +1,109 @@
+"""Everything that is about the node and not about certificates."""
+
+from __future__ import annotations
+
+import html
+
+import trio
+from prometheus_client import exposition
+from quart import Blueprint, Response, abort
+
+from acme_manager.api.encoding import answer
+from acme_manager.api.openapi import describe
+from acme_manager.api.problems import ALL_KINDS
+from acme_manager.api.request import current_request, services
+from acme_manager.api.schemas import LeaderAnswer, Page, ReadyAnswer, Text
+from acme_manager.errors import InvalidRequest
+
+routes = Blueprint("system", __name__)
+
+_READY_WITHIN = 5.0
+
+_LINKS = {
+    "/swagger/index.html": "API documentation",
+    "/health": "Is the server running?",
+    "/ready": "Can it do its work?",
+    "/ring/leader": "Which node leads?",
+    "/metrics": "Prometheus metrics",
+    "/problems": "What error messages mean",
+}
+
+_INDEX = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>ACME Manager</title><h1>ACME Manager</h1><ul>"
+    + "".join(f'<li><a href="{path}">{path}</a>: {html.escape(what)}' for path, what in _LINKS.items())
+    + "</ul></html>"
+)
+
+PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
+
+
+@routes.get("/")
+@describe({200: Page}, security=())
+async def index() -> Response:
+    """A page with links to everything that needs no token."""
+    return Response(_INDEX, headers=PAGE_HEADERS, content_type="text/html; charset=utf-8")
+
+
+@routes.get("/health")
+@describe({200: Text}, security=())
+async def health() -> Response:
+    """Say that the server runs. Says nothing about what it depends on: see /ready."""
+    return _text("Server is healthy")
+
+
+@routes.get("/ready")
+@describe({200: ReadyAnswer, 503: ReadyAnswer}, security=())
+async def ready() -> Response:
+    """Say what works and what does not: 503 when something this node needs does not work."""
+    try:
+        with trio.fail_after(_READY_WITHIN):
+            report = await services().health.report()
+    except trio.TooSlowError:
+        report = {"checks": f"not all parts answered within {_READY_WITHIN:g} s"}
+    works = not any(report.values())
+    parts = {part: wrong or "ok" for part, wrong in report.items()}
+    return answer({"ready": works, "parts": parts}, 200 if works else 503)
+
+
+@routes.get("/ring/leader")
+@describe({200: LeaderAnswer}, security=())
+async def leader() -> Response:
+    """Name the node that leads: a node on its own leads itself."""
+    return answer({"name": services().instance_id})
+
+
+@routes.get("/.well-known/acme-challenge/", defaults={"token": ""})
+@routes.get("/.well-known/acme-challenge/<token>")
+@describe({200: Text}, security=(), problems=(400, 404))
+async def challenge(token: str) -> Response:
+    """Answer a CA's http-01 validation (RFC 8555 section 8.3)."""
+    if not token:
+        raise InvalidRequest("the address lacks the challenge's token", "token")
+    return _text(services().challenges.answer(token))
+
+
+@routes.get("/metrics")
+@describe({200: Text}, security=())
+async def metrics() -> Response:
+    """Prometheus metrics, in the format that `Accept` asks for."""
+    encoder, content_type = exposition.choose_encoder(current_request().headers.get("Accept", ""))
+    return Response(encoder(services().registry), content_type=content_type)
+
+
+@routes.get("/problems")
+@describe({200: Text}, security=())
+async def problems() -> Response:
+    """Explain every problem type."""
+    return _text("\n".join(f"{kind.slug} ({kind.status})\n  {kind.title}.\n  {kind.remedy}\n" for kind in ALL_KINDS))
+
+
+@routes.get("/problems/<slug>")
+@describe({200: Text}, security=(), problems=(404,))
+async def problem(slug: str) -> Response:
+    """Explain one problem type: the `type` of a problem document is this address."""
+    kind = next((one for one in ALL_KINDS if one.slug == slug), None) or abort(404)
+    return _text(f"{kind.title} ({kind.status})\n\n{kind.remedy}\n")
+
+
+def _text(text: str) -> Response:
+    return Response(text, content_type="text/plain; charset=utf-8")

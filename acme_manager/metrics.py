@@ -1,0 +1,47 @@
+"""The registry of a process, and what can be said about it before anything runs.
+
+Every subsystem has one class that registers all its metrics on the registry it is given, named `acme_manager_…`.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from acme_manager import __version__
+
+PREFIX = "acme_manager"
+
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def new_registry(program: str) -> CollectorRegistry:
+    """A registry with the process's own figures and `acme_manager_<program>_build_info` (`server` or `client`)."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    _register_build_info(registry, program)
+    return registry
+
+
+def _register_build_info(registry: CollectorRegistry, program: str) -> None:
+    # The label names are the Go original's, since dashboards join on them.
+    facts = {
+        "version": __version__,
+        "revision": "",
+        "branch": "",
+        "tags": "",
+        "goversion": f"python{platform.python_version()}",
+        "goos": sys.platform,
+        "goarch": _MACHINES.get(platform.machine(), platform.machine()),
+    }
+    info = Gauge(
+        f"{PREFIX}_{program}_build_info", "Version and platform of the program; always 1", facts, registry=registry
+    )
+    info.labels(**facts).set(1)
