@@ -98,10 +98,10 @@ class Folder:
 
     def load(self) -> State:
         """What the last run left, or new secrets. Raises DevFailed."""
+        if not self.openbao_data.exists():
+            return State()
         try:
             return State(**json.loads((self.path / _STATE).read_text()))
-        except FileNotFoundError:
-            return State()
         except (OSError, ValueError, TypeError) as error:
             raise DevFailed(
                 f"-dev.data: {self.path / _STATE} can't be read ({error}); bring it back or name another folder"
