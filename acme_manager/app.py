@@ -12,13 +12,14 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import attrs
 import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
-from acme_manager.api.app import build_app
+from acme_manager.api.app import ApiSettings, build_app
 from acme_manager.api.server import serve as serve_api
 from acme_manager.config.model import Config, Flags
 from acme_manager.dns.lookup import Lookup
@@ -86,7 +87,8 @@ async def _serve(config: Config, flags: Flags, stopping: trio.Event, started: Ca
         services, loader = _assemble(config, flags, registry, storage, issuers, challenges, jobs)
         with services.progress.watched_by(_log_step):
             async with background(loader.run), trio.open_nursery() as api:
-                urls = await api.start(serve_api, build_app(services, flags), flags, stopping)
+                app = build_app(services, ApiSettings.from_flags(flags))
+                urls = await api.start(partial(serve_api, app, flags, stopping=stopping))
                 _log.info("server ready", urls=",".join(urls), instance=services.instance_id)
                 if started is not None:
                     started(Running(urls, services))

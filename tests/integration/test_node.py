@@ -1,0 +1,237 @@
+"""One node does the whole job: a real CA, a real store, a real DNS server, over the API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from acme_manager.domain.keys import KeyType, make_csr, make_key
+from acme_manager.domain.names import parse_identifier
+from tests.parts.bind import bind
+from tests.parts.dns_server import DnsServer
+from tests.parts.node import Node, node
+from tests.parts.openbao import OpenBao, openbao
+from tests.parts.pebble import Pebble, pebble
+from tests.parts.program import LOOPBACK, free_port
+
+ZONES = {"example.test": "zonesub TXT", "auth.test": "zonesub ANY"}
+RECORDS = {
+    "example.test": [
+        "* A 127.0.0.1",
+        "@ A 127.0.0.1",
+        "xn--bcher-kva A 127.0.0.1",
+        "_acme-challenge.delegated CNAME delegated.auth.test.",
+    ]
+}
+
+
+@attrs.frozen(kw_only=True)
+class Site:
+    bao: OpenBao
+    ca: Pebble
+    dns: DnsServer
+    node: Node
+
+
+@asynccontextmanager
+async def open_site(folder: Path, *, nonce_reject: int = 5, **options: Any) -> AsyncIterator[Site]:
+    http_port = free_port()
+    async with AsyncExitStack() as stack:
+        dns = await stack.enter_async_context(bind(folder, ZONES, records=RECORDS))
+        bao = await stack.enter_async_context(openbao(folder))
+        ca = await stack.enter_async_context(pebble(folder, dns=dns.at, http_port=http_port, nonce_reject=nonce_reject))
+        issuers = {
+            "pebble": {"ca_dir_url": ca.directory, "ca_bundle": str(ca.ca_pem), "dns_challenge": "rfc2136"},
+            "web": {"ca_dir_url": ca.directory, "ca_bundle": str(ca.ca_pem), "http_challenge": "kvring"},
+        }
+        # http-01 is asked for at our own listener: Pebble is told its port.
+        running = await stack.enter_async_context(
+            node(folder, bao=bao, issuers=issuers, dns=dns, port=http_port, **options)
+        )
+        yield Site(bao=bao, ca=ca, dns=dns, node=running)
+
+
+def leaf(certificate: dict[str, Any]) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(certificate["cert"].encode())
+
+
+def names(certificate: dict[str, Any]) -> set[str]:
+    found = leaf(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(one.value) for one in found}
+
+
+def csr_for(*wanted: str, key_type: KeyType = KeyType.EC256) -> str:
+    der = make_csr(make_key(key_type), [parse_identifier(name) for name in wanted])
+    return base64.b64encode(x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)).decode()
+
+
+async def nothing_left(site: Site, *hosts: str) -> None:
+    for host in hosts:
+        assert await site.dns.txt(f"_acme-challenge.{host}") == set()
+    assert not [key for key in await site.bao.keys("certificates/.acme-manager/orders") if key]
+
+
+async def test_a_certificate_lives_from_its_request_to_its_deletion(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        wish = {"issuer": "pebble", "domain": "www.example.test", "csr": csr_for("www.example.test")}
+        created = await client.post("/api/v1/certificate", json=wish)
+        assert created.status_code == 201, created.text
+        assert created.headers["Owner"] == "alice"
+        first = created.json()
+        assert names(first) == {"www.example.test"}
+        assert first["encryption"] == "ECDSA-256"
+        assert "private_key" not in first
+        kept = await site.bao.read("certificates/alice/pebble/www.example.test")
+        assert kept is not None
+        assert kept["cert"] == first["cert"]
+
+        path = "/api/v1/certificate/pebble/www.example.test"
+        assert (await client.get(path)).json() == first
+        assert (await client.post("/api/v1/certificate", json=wish)).status_code == 409
+        listed = (await client.get("/api/v1/certificate/metadata")).json()
+        assert [one["serial"] for one in listed] == [first["serial"]]
+
+        relabelled = await client.put("/api/v1/certificate", json={**wish, "labels": "env=prod"})
+        assert relabelled.status_code == 200, relabelled.text
+        assert relabelled.json()["serial"] == first["serial"]
+
+        wider = {**wish, "san": "api.example.test", "csr": csr_for("www.example.test", "api.example.test")}
+        updated = await client.put("/api/v1/certificate", json={**wider, "revoke": True})
+        assert updated.status_code == 200, updated.text
+        second = updated.json()
+        assert names(second) == {"www.example.test", "api.example.test"}
+        assert await site.ca.status(leaf(first).serial_number) == "Revoked"
+        assert await site.ca.status(leaf(second).serial_number) == "Valid"
+
+        assert (await client.delete(path, params={"revoke": "true"})).status_code == 204
+        assert await site.ca.status(leaf(second).serial_number) == "Revoked"
+        assert (await client.get(path)).status_code == 404
+        assert (await client.get("/api/v1/certificate/metadata")).json() == []
+        await nothing_left(site, "www.example.test", "api.example.test")
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ({"domain": "*.example.test", "san": "example.test", "issuer": "pebble"}, {"*.example.test", "example.test"}),
+        ({"domain": "Bücher.example.test", "issuer": "pebble"}, {"xn--bcher-kva.example.test"}),
+        ({"domain": "delegated.example.test", "issuer": "pebble"}, {"delegated.example.test"}),
+        ({"domain": "web.example.test", "issuer": "web"}, {"web.example.test"}),
+        ({"domain": "127.0.0.1", "issuer": "web"}, {"127.0.0.1"}),
+        ({"domain": "x.example.test", "issuer": "pebble", "http_challenge": "kvring"}, {"x.example.test"}),
+        ({"domain": "rsa.example.test", "issuer": "pebble", "key_type": "rsa2048"}, {"rsa.example.test"}),
+        ({"domain": "p384.example.test", "issuer": "pebble", "key_type": "EC384"}, {"p384.example.test"}),
+    ],
+)
+async def test_every_kind_of_name_and_key_made_by_the_server(
+    tmp_path: Path, wish: dict[str, Any], expected: set[str]
+) -> None:
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        created = await client.post("/api/v1/certificate", json={**wish, "name": "it", "bundle": True})
+        assert created.status_code == 201, created.text
+        certificate = created.json()
+        assert names(certificate) == expected
+        key = load_pem_private_key(certificate["private_key"].encode(), None)
+        encoding = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        assert key.public_key().public_bytes(*encoding) == leaf(certificate).public_key().public_bytes(*encoding)
+        assert certificate["cert"].count("BEGIN CERTIFICATE") == 2
+
+        blind = await site.node.new_token(scope=["create"])
+        reader = await site.node.new_token(scope=["read"])
+        stranger = await site.node.new_token("mallory")
+        async with (
+            site.node.client(reader) as owner,
+            site.node.client(stranger) as other,
+            site.node.client(blind) as maker,
+        ):
+            assert (await owner.get("/api/v1/certificate/it")).json()["private_key"] == certificate["private_key"]
+            assert (await other.get("/api/v1/certificate/it")).status_code == 404
+            assert (await maker.get("/api/v1/certificate/it")).status_code == 403
+        await nothing_left(site, *(name.removeprefix("*.") for name in expected), "delegated.example.test")
+        assert certificate["private_key"].splitlines()[1] not in site.node.program.log()
+
+
+async def test_several_names_with_a_client_made_rsa_key(tmp_path: Path) -> None:
+    hosts = [f"h{number}.example.test" for number in range(8)]
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        wish = {"issuer": "pebble", "domain": hosts[0], "san": ",".join(hosts[1:])}
+        csr = csr_for(*hosts, key_type=KeyType.RSA2048)
+        created = await client.post("/api/v1/certificate", json={**wish, "csr": csr})
+        assert created.status_code == 201, created.text
+        assert names(created.json()) == set(hosts)
+        await nothing_left(site, *hosts)
+
+
+async def test_twenty_requests_at_once_and_some_of_them_for_the_same(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        answers: list[httpx.Response] = []
+
+        async def ask(number: int) -> None:
+            wish = {"issuer": "pebble", "domain": f"h{number % 15}.example.test"}
+            answers.append(await client.post("/api/v1/certificate", json=wish))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(ask, number)
+        assert {one.status_code for one in answers} <= {201, 409}, [one.text for one in answers]
+        assert len({one.json()["serial"] for one in answers if one.status_code == 201}) == 15
+        assert len((await client.get("/api/v1/certificate/metadata")).json()) == 15
+
+
+async def test_badly_rejected_nonces_cost_only_time(tmp_path: Path) -> None:
+    async with open_site(tmp_path, nonce_reject=50) as site, site.node.client() as client:
+        for number in range(3):
+            created = await client.post(
+                "/api/v1/certificate", json={"issuer": "pebble", "domain": f"n{number}.example.test"}
+            )
+            assert created.status_code == 201, created.text
+
+
+async def test_a_ca_that_forgot_our_account_is_joined_again(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        assert (
+            await client.post("/api/v1/certificate", json={"issuer": "pebble", "domain": "a.example.test"})
+        ).is_success
+        await site.ca.restart()
+        created = await client.post("/api/v1/certificate", json={"issuer": "pebble", "domain": "b.example.test"})
+        assert created.status_code == 201, created.text
+
+
+async def test_data_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        first = (await client.post("/api/v1/certificate", json={"issuer": "pebble", "domain": "a.example.test"})).json()
+        await site.node.program.stop()
+        assert "certificate stored" in site.node.program.log()
+        await site.node.start()
+        assert (await client.get("/api/v1/certificate/pebble/a.example.test")).json() == first
+
+
+async def test_a_name_that_does_not_point_here_fails_with_the_words_of_the_ca(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        refused = await client.post("/api/v1/certificate", json={"issuer": "web", "domain": "no.such.invalid"})
+        assert refused.status_code == 500
+        problem = refused.json()
+        assert problem["err"] == problem["detail"]
+        assert "no.such.invalid" in problem["detail"]
+        assert problem["domain"] == "no.such.invalid"
+        assert refused.headers["Content-Type"] == "application/problem+json"
+        await nothing_left(site, "no.such.invalid")
+
+
+async def test_a_zone_that_we_may_not_write_fails_before_the_ca_is_answered(tmp_path: Path) -> None:
+    async with open_site(tmp_path) as site, site.node.client() as client:
+        refused = await client.post(
+            "/api/v1/certificate", json={"issuer": "pebble", "domain": "host.elsewhere.invalid"}
+        )
+        assert refused.status_code == 500
+        assert LOOPBACK in refused.json()["detail"]
