@@ -121,12 +121,10 @@ def _what_is_wrong(element: str) -> str:
     """Why an element can't be part of a path; empty when it can."""
     if not element:
         return "is an empty path element"
-    if element == "." or ".." in element:  # Vault refuses any path with two dots in a row
-        return "is a relative path; use no '.' alone and no '..'"
+    if element in {".", ".."}:
+        return "is a relative path"
     if "/" in element:
         return "contains a slash, which separates path elements"
     if not element.isprintable():  # Vault's own rule for paths
         return "contains characters that can't be printed"
-    if element != element.strip():
-        return "has blanks around it"
     return ""

@@ -22,6 +22,7 @@ from acme_manager.storage.errors import Refusal, Unreachable
 
 T = TypeVar("T")
 
+_ONCE = urllib3.Retry(total=False, redirect=False)  # repeating is the storage's business, in Trio
 _REDIRECTS = frozenset({301, 302, 307, 308})
 
 
@@ -71,13 +72,13 @@ class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs 
 
     def _send(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
         """Send, and follow one redirection: a standby node names the active one that way."""
-        answer = self._pool.urlopen(method, target, body=body, headers=headers, redirect=False, retries=False)
+        answer = self._pool.urlopen(method, target, body=body, headers=headers, redirect=False, retries=_ONCE)
         if answer.status not in _REDIRECTS:
             return answer
         onward = urljoin(target, answer.headers.get("Location", ""))
         if target.startswith("https:") and not onward.startswith("https:"):
             raise Unreachable("it redirects from https to an address without TLS, where our token must not go")
-        return self._pool.urlopen(method, onward, body=body, headers=headers, redirect=False, retries=False)
+        return self._pool.urlopen(method, onward, body=body, headers=headers, redirect=False, retries=_ONCE)
 
 
 class Transport:

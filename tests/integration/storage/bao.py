@@ -1,4 +1,4 @@
-"""A real OpenBao for the storage tests: persistent, unsealed by hand, so that it can be sealed, killed and restarted."""
+"""A real OpenBao for the storage tests: unsealed by hand, so that it can be sealed, killed and restarted."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Bao:
             )
         self._wait_for_listener()
         if not self._unseal_key:
-            made = self.root.sys.initialize(1, 1)
+            made = self.root.sys.initialize(1, 1)  # type: ignore[no-untyped-call]
             self._unseal_key, self.root.token = made["keys"][0], made["root_token"]
         self.unseal()
 
@@ -87,7 +87,7 @@ class Bao:
         self.root.sys.submit_unseal_key(self._unseal_key)
 
     def seal(self) -> None:
-        self.root.sys.seal()
+        self.root.sys.seal()  # type: ignore[no-untyped-call]
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
