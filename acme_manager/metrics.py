@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import sys
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -22,6 +22,7 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 def new_registry(program: str) -> CollectorRegistry:
     """A registry with the process's own figures and `acme_manager_<program>_build_info` (`server` or `client`)."""
+    disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter, which nobody asks for
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import trio
 from quart import Response
 from quart_trio import QuartTrio
@@ -17,18 +18,26 @@ from acme_manager.config.model import Flags
 from acme_manager.services.bundle import Services
 
 
-MAX_BODY = 1024 * 1024  # bytes
-_RESPONSE_TIMEOUT = (
-    15.0  # seconds for a client to take its answer; below the time that the server drains (Limits.drain)
-)
+@attrs.frozen(kw_only=True)
+class ApiSettings:
+    """Limits of the API. Times are in seconds, sizes in bytes."""
+
+    max_body: int = 1024 * 1024
+    body_timeout: float | None = 300.0  # for a whole body to arrive
+    response_timeout: float = 15.0  # for a client to take its answer; below the time that the server drains
+
+    @classmethod
+    def from_flags(cls, flags: Flags) -> ApiSettings:
+        """As `-server.http-read-timeout` has it; 0 means no limit, as in Go."""
+        return cls(body_timeout=flags.http_read_timeout or None)
 
 
-def build_app(services: Services, flags: Flags) -> QuartTrio:
+def build_app(services: Services, settings: ApiSettings) -> QuartTrio:
     """An ASGI application that serves these use cases. It starts no task of its own and holds nothing open."""
     app = _Api(services)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.config["BODY_TIMEOUT"] = flags.http_read_timeout or None
-    app.config["RESPONSE_TIMEOUT"] = _RESPONSE_TIMEOUT
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
+    app.config["BODY_TIMEOUT"] = settings.body_timeout
+    app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
     for module in (certificates, tokens, system, swagger):
         app.register_blueprint(module.routes)
     return app

@@ -66,7 +66,8 @@ def describe(
 
 def document(app: Quart) -> dict[str, Any]:
     """The OpenAPI document of every described route."""
-    routes = [(rule, app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules()]
+    # A rule with defaults is another spelling of a route that is there without.
+    routes = [(rule, app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules() if not rule.defaults]
     described = [(rule, view, getattr(view, _ATTRIBUTE)) for rule, view in routes if hasattr(view, _ATTRIBUTE)]
     types = [ProblemDocument, *(one for _, _, operation in described for one in operation.types)]
     # Schemas of equal types are equal, and unhashable types (`list[…]` is not) don't occur.
