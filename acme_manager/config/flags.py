@@ -112,3 +112,9 @@ class Flags:
     dev_data: str = flag(
         "dev.data", Kind.STRING, "", "Development: folder to keep data in. Empty: thrown away at the end."
     )
+    dev_first_certificate: str = flag(
+        "dev.first-certificate",
+        Kind.STRING,
+        "demo.example.test",
+        "Development: name to get a certificate for at the start. Empty: none.",
+    )
