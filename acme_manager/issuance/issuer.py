@@ -1,0 +1,167 @@
+"""The Issuer port over ACME: one CA, one account, a bounded number of orders in flight."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
+
+import httpx
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from prometheus_client import CollectorRegistry
+
+from acme_manager.config.model import Common, IssuerConfig
+from acme_manager.errors import (
+    AcmeManagerError,
+    Complaint,
+    ConfigInvalid,
+    IssuanceFailed,
+    IssuerRateLimited,
+    IssuerUnavailable,
+)
+from acme_manager.issuance.account_files import AccountFiles
+from acme_manager.issuance.accounts import Account, Accounts
+from acme_manager.issuance.client import AcmeClient
+from acme_manager.issuance.course import Course
+from acme_manager.issuance.metrics import IssuanceMetrics
+from acme_manager.issuance.orders import Orders
+from acme_manager.issuance.retry import RetryRules
+from acme_manager.issuance.transport import open_transport
+from acme_manager.ports import Clock, Issued, OrderRequest, PlacedOrder, Solver, Step
+
+T = TypeVar("T")
+
+
+class AcmeIssuer:
+    """See ports.Issuer. Nothing is asked of the CA before the first use."""
+
+    def __init__(
+        self, config: IssuerConfig, client: AcmeClient, accounts: Accounts, metrics: IssuanceMetrics, clock: Clock
+    ) -> None:
+        self.config = config
+        self._client, self._accounts, self._metrics, self._clock = client, accounts, metrics, clock
+        self._turns = trio.CapacityLimiter(config.max_orders)
+
+    async def issue(
+        self,
+        request: OrderRequest,
+        solver: Solver,
+        *,
+        placed: Callable[[PlacedOrder], Awaitable[None]],
+        step: Callable[[Step], None],
+        resume: PlacedOrder | None = None,
+    ) -> Issued:
+        """Get a certificate, waiting for a turn first (`max_orders`)."""
+
+        async def work(account: Account) -> Issued:
+            course = Course(
+                config=self.config,
+                orders=Orders(self._client, account),
+                request=request,
+                solver=solver,
+                clock=self._clock,
+                placed=placed,
+                step=step,
+            )
+            return await course.run(resume)
+
+        async with self._turns:
+            with self._counted():
+                return await self._with_account(work)
+
+    async def revoke(self, certificate: str, reason: int | None = None) -> None:
+        """Revoke a PEM leaf. The CA isn't asked about one that has expired."""
+        try:
+            leaf = x509.load_pem_x509_certificate(certificate.encode())
+        except ValueError as error:
+            raise IssuanceFailed(f"issuer '{self.config.name}': no certificate to revoke: {error}") from error
+        if leaf.not_valid_after_utc <= self._clock.now():
+            return
+        der = leaf.public_bytes(Encoding.DER)
+        await self._with_account(lambda account: Orders(self._client, account).revoke(der, reason))
+
+    async def check(self) -> None:
+        """Ask whether the CA answers and our account is in order; `acme_manager_issuer_config_error` tells the result.
+
+        With `unregister: true`, this is what deactivates the account. Raises what `issue` raises.
+        """
+        gauge = self._metrics.config_error.labels(self.config.name)
+        try:
+            await self._client.directory(fresh=True)
+            if self.config.unregister:
+                await self._accounts.unregister()
+            else:
+                await self._accounts.get()
+        except AcmeManagerError:
+            gauge.set(1)
+            raise
+        gauge.set(0)
+
+    async def unregister(self) -> bool:
+        """Deactivate the account and delete its files; false when there was none."""
+        return await self._accounts.unregister()
+
+    async def roll_over(self) -> None:
+        """Give the account a new key."""
+        await self._accounts.roll_over()
+
+    async def _with_account(self, work: Callable[[Account], Awaitable[T]]) -> T:
+        """Work with the account; once more if the CA has forgotten it, or another process has changed its key."""
+        if self.config.unregister:
+            raise IssuanceFailed(
+                f"issuer '{self.config.name}' is not in use: its account is given up (unregister: true)"
+            )
+        account = await self._accounts.get()
+        try:
+            return await work(account)
+        except IssuanceFailed as error:
+            newer = await self._accounts.recover(account, error.problem)
+            if newer is None:
+                raise
+        return await work(newer)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        name, started = self.config.name, trio.current_time()
+        outcome = "cancelled"
+        with self._metrics.in_flight.labels(name).track_inprogress():
+            try:
+                yield
+                outcome = "issued"
+                self._metrics.duration.labels(name).observe(trio.current_time() - started)
+            except IssuerRateLimited:
+                outcome = "rate_limited"
+                raise
+            except IssuerUnavailable:
+                outcome = "unavailable"
+                raise
+            except Exception:
+                outcome = "failed"
+                raise
+            finally:
+                self._metrics.orders.labels(name, outcome).inc()
+
+
+@asynccontextmanager
+async def open_issuer(
+    config: IssuerConfig,
+    common: Common,
+    environ: Mapping[str, str],
+    registry: CollectorRegistry,
+    clock: Clock,
+    *,
+    wire: httpx.AsyncBaseTransport | None = None,
+) -> AsyncIterator[AcmeIssuer]:
+    """An issuer for the length of a block. The CA need not be up. `wire` stands in for the network in tests.
+
+    Raises ConfigInvalid for a URL that must not be used, certificates that can't be read, and no account directory.
+    """
+    if common.rootpath_account is None:
+        raise ConfigInvalid("config", [Complaint("common.rootpath_account", "needed to keep the ACME account in")])
+    metrics = IssuanceMetrics.on(registry)
+    async with open_transport(config, common, environ, metrics, wire=wire) as transport:
+        client = AcmeClient(transport, RetryRules.of(common))
+        accounts = Accounts(client, config, AccountFiles(common.rootpath_account / config.name))
+        yield AcmeIssuer(config, client, accounts, metrics, clock)

@@ -1,0 +1,86 @@
+"""Which CAs we talk to, and over what: TLS always, unless the CA runs on this very machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from urllib import request as urllib_request
+
+import httpx
+
+from acme_manager.config.model import IssuerConfig
+from acme_manager.errors import Complaint, ConfigInvalid, IssuanceFailed
+
+
+def check_url(issuer: str, url: str, directory: httpx.URL | None = None) -> httpx.URL:
+    """Parse a URL that we are to send something to: the directory's own, or one that the CA gave us.
+
+    A CA under https can't send us to plain http, and nobody can send us to plain http beyond this machine. Raises
+    IssuanceFailed.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise IssuanceFailed(f"issuer '{issuer}': '{url}' is no URL: {error}") from error
+    plain_allowed = is_loopback(parsed.host) and (directory is None or directory.scheme == "http")
+    if not parsed.host or not (parsed.scheme == "https" or (parsed.scheme == "http" and plain_allowed)):
+        which = "ca_dir_url" if directory is None else "a URL from the CA"
+        raise IssuanceFailed(
+            f"issuer '{issuer}': {which} is '{url}'; it must begin with https://"
+            " (http:// is only for a CA on this machine)"
+        )
+    if parsed.userinfo:
+        raise IssuanceFailed(f"issuer '{issuer}': URLs with a user name in them are not used")
+    return parsed
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a URL's host is this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def tls_context(config: IssuerConfig, environ: Mapping[str, str]) -> ssl.SSLContext:
+    """The roots to trust: the system's, `ca_bundle`, and the variables that the Go original's ACME library reads.
+
+    LEGO_CA_CERTIFICATES lists files; with it the system's roots count only if LEGO_CA_SYSTEM_CERT_POOL is true.
+    Raises ConfigInvalid when a file can't be read.
+    """
+    files = [Path(one) for one in environ.get("LEGO_CA_CERTIFICATES", "").split(os.pathsep) if one]
+    with_system = not files or _true(environ.get("LEGO_CA_SYSTEM_CERT_POOL", ""))
+    context = ssl.create_default_context() if with_system else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for file in [*files, *([config.ca_bundle] if config.ca_bundle else [])]:
+        where = "LEGO_CA_CERTIFICATES" if file in files else "ca_bundle"
+        try:
+            context.load_verify_locations(file)
+        except (OSError, ssl.SSLError) as error:
+            complaint = Complaint(f"issuer.{config.name}", f"{where} {file}: {error}")
+            raise ConfigInvalid("config", [complaint]) from error
+    return context
+
+
+def proxy_for(url: httpx.URL, environ: Mapping[str, str]) -> str | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for; never one for this machine."""
+
+    def variable(name: str) -> str:
+        return environ.get(name.lower()) or environ.get(name.upper()) or ""
+
+    if is_loopback(url.host) or _bypasses_proxy(url.host, variable("no_proxy")):
+        return None
+    proxy = variable(f"{url.scheme}_proxy") or variable("all_proxy")
+    return (proxy if "://" in proxy else f"http://{proxy}") if proxy else None
+
+
+def _bypasses_proxy(host: str, no_proxy: str) -> bool:
+    # Public in all but name: typeshed leaves it out.
+    return bool(urllib_request.proxy_bypass_environment(host, {"no": no_proxy}))  # type: ignore[attr-defined]
+
+
+def _true(text: str) -> bool:
+    return text.strip().lower() in {"1", "t", "true"}
