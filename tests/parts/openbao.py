@@ -22,6 +22,7 @@ from tests.parts.program import LOOPBACK, Address, PartFailed, Program, free_por
 ENGINE = "secret"
 CERTIFICATES = "certificates"
 TOKENS = "tokens"
+POLICY = Path(__file__).parents[2] / "config" / "vault-policy.hcl"  # the one we ship
 _ROLE = "acme-manager"
 
 
@@ -167,7 +168,7 @@ async def _prepare_store(bao: OpenBao, token_ttl: str, token_max_ttl: str) -> No
     limits = {"token_policies": [_ROLE], "token_ttl": token_ttl, "token_max_ttl": token_max_ttl}
     await bao.api("POST", f"sys/mounts/{ENGINE}", {"type": "kv", "options": {"version": "2"}})
     await bao.api("POST", "sys/auth/approle", {"type": "approle"})
-    await bao.api("POST", f"sys/policies/acl/{_ROLE}", {"policy": policy()})
+    await bao.api("POST", f"sys/policies/acl/{_ROLE}", {"policy": POLICY.read_text()})
     await bao.api("POST", role, limits)
     await bao.api("POST", f"{role}/role-id", {"role_id": bao.role_id})
     await bao.api("POST", f"{role}/custom-secret-id", {"secret_id": bao.secret_id})
@@ -195,19 +196,6 @@ async def _prepare_ca(bao: OpenBao, dns_resolver: Address | None, eab_policy: st
         "eab_policy": eab_policy,
     }
     await bao.api("POST", "pki/config/acme", acme)
-
-
-def policy() -> str:
-    """The policy of the AppRole role."""
-    rights = """
-path "secret/data/{0}/*"     {{ capabilities = ["create", "read", "update", "patch", "delete"] }}
-path "secret/metadata/{0}"   {{ capabilities = ["list"] }}
-path "secret/metadata/{0}/*" {{ capabilities = ["create", "update", "read", "list", "delete"] }}
-path "secret/delete/{0}/*"   {{ capabilities = ["update"] }}
-path "secret/undelete/{0}/*" {{ capabilities = ["update"] }}
-path "secret/destroy/{0}/*"  {{ capabilities = ["update"] }}
-"""
-    return rights.format(CERTIFICATES) + rights.format(TOKENS)
 
 
 def _config(folder: Path, url: str) -> Path:
