@@ -58,3 +58,6 @@ class Holds:
         hold = self._holds[record]
         if not (hold.holders or hold.users):
             del self._holds[record]
+
+    def __len__(self) -> int:
+        return len(self._holds)

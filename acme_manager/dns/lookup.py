@@ -33,7 +33,7 @@ _MEMORY = 300.0  # seconds that zones and their servers are remembered
 _MEMORIES = 4096
 _LEAST_PATIENCE = 1.0
 _SOCKETS = 100  # questions under way at once
-_BLOCKED = (
+_BLOCKED = (  # networks where only the resolvers may talk to the outside are common
     "if this host may ask its resolvers only, set ACME_MANAGER_DNS_PROPAGATIONDISABLEANS=true and "
     "ACME_MANAGER_DNS_PROPAGATIONRNS=true"
 )
@@ -110,12 +110,7 @@ class Lookup:
 
     async def _ask_any(self, zone: str, name: str) -> Message:
         servers = await self._servers_of(zone)
-        try:
-            return await self._first_usable(servers, name, CNAME, recurse=False)
-        except DnsFailed as error:
-            raise DnsFailed(
-                f"no name server of zone {zone} tells about {name}: {error}; {_BLOCKED}", error.server
-            ) from error
+        return await self._first_usable(servers, name, CNAME, recurse=False)
 
     async def _zone_of(self, names: Sequence[str]) -> str:
         """Walk up from the first of some names until an SOA record shows."""
@@ -158,6 +153,7 @@ class Lookup:
     async def _first_usable(self, servers: Sequence[Server], name: str, kind: RdataType, *, recurse: bool) -> Message:
         """Ask one after the other. Raises DnsFailed with what each of them said."""
         said: list[str] = []
+        replied = False
         for server in servers:
             try:
                 answer = await self.ask(server, name, kind, recurse=recurse, among=len(servers))
@@ -166,9 +162,12 @@ class Lookup:
                 continue
             if usable(answer):
                 return answer
+            replied = True
             said.append(f"{server} {refusal(answer)}")
-        what = f"the {type_text(kind)} record of {name or 'the root'}"
-        raise DnsFailed(f"{what} can't be looked up: {'; '.join(said)}", server=str(servers[0]))
+        what = f"the {type_text(kind)} record of {name or 'the root'} can't be looked up: {'; '.join(said)}"
+        if not recurse and not replied:
+            what = f"{what}; {_BLOCKED}"
+        raise DnsFailed(what, server=str(servers[0]))
 
 
 def _system_resolvers() -> Sequence[str]:

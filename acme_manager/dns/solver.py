@@ -86,9 +86,9 @@ class DnsSolver:
 
         async def put(record: Record) -> None:
             provider = self._provider_of(record)
-            begun.append(record)
-            self._shared.holds.take(record)
             async with self._shared.holds.changing(record):
+                begun.append(record)
+                self._shared.holds.take(record)
                 with self._shared.metrics.change(record.provider, "put"):
                     await provider.put_txt(record.name, record.value)
 

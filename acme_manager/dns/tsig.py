@@ -15,7 +15,7 @@ from acme_manager.dns.variables import Variables
 _ALGORITHMS = {str(name).rstrip("."): name for name in (HMAC_SHA1, HMAC_SHA224, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512)}
 _KEY = re.compile(r'\bkey\s+"?(?P<name>[^\s"{;]+)"?\s*\{(?P<body>[^}]*)\}', re.DOTALL)
 _FIELD = re.compile(r'(?P<field>algorithm|secret)\s+"?(?P<value>[^\s";]+)"?\s*;')
-_COMMENT = re.compile(r"(?://|#)[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"(?<![^\s;{}])(?://|#)[^\n]*|/\*.*?\*/", re.DOTALL)  # base64 has slashes, too
 
 
 def read_key(variables: Variables) -> Key | None:
@@ -35,7 +35,7 @@ def _from_file(variables: Variables, path: str) -> Key | None:
     content = variables.file(variables.variable("TSIG_FILE"), path)
     if len(variables.complaints) > before:
         return None
-    found = _KEY.search(_without_comments(content))
+    found = _KEY.search(_COMMENT.sub(" ", content))
     fields = {match["field"]: match["value"] for match in _FIELD.finditer(found["body"])} if found else {}
     if found is None or "secret" not in fields:
         variables.complain("TSIG_FILE", f"'{path}' has no statement: key NAME {{ algorithm ...; secret ...; }};")
@@ -43,12 +43,6 @@ def _from_file(variables: Variables, path: str) -> Key | None:
     where = "TSIG_FILE"
     algorithm = fields.get("algorithm", "hmac-sha1")
     return _key(variables, (where, found["name"]), (where, fields["secret"]), (where, algorithm))
-
-
-def _without_comments(content: str) -> str:
-    """Base64 has slashes, two of which may follow one another: what is in quotes is no comment."""
-    parts = content.split('"')
-    return '"'.join(part if index % 2 else _COMMENT.sub(" ", part) for index, part in enumerate(parts))
 
 
 def _key(

@@ -40,7 +40,7 @@ class Variables:
     def needed(self, key: str, what: str) -> str:
         """A text that must be there; `what` says what it should be."""
         value = self.text(key)
-        if not value:
+        if not value and self.variable(key) not in {complaint.where for complaint in self.complaints}:
             self.complain(key, f"is not set; it must be {what}")
         return value
 

@@ -15,7 +15,7 @@ ZONES = {
         "www CNAME web.auth.test.\n"
         "_acme-challenge.cut NS ns1.example.test.\n"
     ),
-    "_acme-challenge.cut.example.test": zone_file(),
+    "_acme-challenge.cut.example.test": zone_file("@ NS ns1.example.test.", servers={}),
     "child.example.test": zone_file(),
     "relay.test": zone_file("two CNAME two.auth.test.\nloop CNAME _acme-challenge.loop.example.test.\n"),
     "auth.test": zone_file(),

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -22,6 +23,7 @@ import dns.rdatatype
 import trio
 
 from acme_manager.config.model import DnsConfig
+from acme_manager.structure import background
 
 KEY_NAME = "acme"
 START_LIMIT = 10.0
@@ -59,7 +61,7 @@ def zone_file(records: str = "", servers: Mapping[str, str] | None = None) -> st
     """A zone's text; `servers` are addresses by label."""
     hosts = {"ns1": "127.0.0.1"} if servers is None else servers
     lines = [f"@ NS {label}\n{label} A {address}" for label, address in hosts.items()]
-    return "$TTL 5\n@ SOA ns1 hostmaster 1 60 60 600 1\n" + "\n".join(lines) + f"\n{records}\n"
+    return "$TTL 5\n@ SOA localhost. hostmaster.localhost. 1 60 60 600 1\n" + "\n".join(lines) + f"\n{records}\n"
 
 
 @contextmanager
@@ -95,6 +97,7 @@ def knot(folder: Path, zones: Mapping[str, str]) -> Iterator[NameServer]:
     for zone, text in zones.items():
         (folder / f"{zone}.zone").write_text(text)
         clauses.append(f"  - domain: {zone}\n    file: {zone}.zone\n    acl: updates\n    zonefile-sync: -1\n")
+    (folder / "db").mkdir()
     (folder / "knot.conf").write_text(
         f"server:\n  listen: 127.0.0.1@{server.port}\n  rundir: {folder}\n"
         "  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"
@@ -156,21 +159,19 @@ async def scripted(address: str, port: int, script: Script) -> AsyncIterator[Non
     """A UDP server whose answers a test writes."""
     with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as sock:
         await sock.bind((address, port))
-
-        async def serve() -> None:
-            asked = 0
-            while True:
-                wire, source = await sock.recvfrom(65535)
-                query = dns.message.from_wire(wire)
-                asked += query.question[0].rdtype == dns.rdatatype.TXT
-                answer = script(asked, query)
-                if answer is not None:
-                    await sock.sendto(answer.to_wire(), source)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve)
+        async with background(partial(_serve, sock, script)):
             yield
-            nursery.cancel_scope.cancel()
+
+
+async def _serve(sock: trio.socket.SocketType, script: Script) -> None:
+    asked = 0
+    while True:
+        wire, source = await sock.recvfrom(65535)
+        query = dns.message.from_wire(wire)
+        asked += query.question[0].rdtype == dns.rdatatype.TXT
+        answer = script(asked, query)
+        if answer is not None:
+            await sock.sendto(answer.to_wire(), source)
 
 
 def reply(query: dns.message.Message, *values: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> dns.message.Message:

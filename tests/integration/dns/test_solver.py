@@ -1,0 +1,219 @@
+"""The whole of dns-01 on real name servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import dns.message
+import dns.rcode
+import pytest
+import trio
+from prometheus_client import CollectorRegistry
+
+from acme_manager.config.model import DnsConfig
+from acme_manager.dns.metrics import DnsMetrics
+from acme_manager.dns.solver import DnsSolver, DnsSolvers
+from acme_manager.domain.names import parse_identifier
+from acme_manager.errors import DnsFailed
+from acme_manager.ports import Challenge, Trace
+from tests.integration.dns.servers import NameServer, free_port, reply, scripted
+
+LAGGING = "_acme-challenge.lag.test"
+
+
+def challenge(domain: str, token: str = "token") -> Challenge:
+    return Challenge(parse_identifier(domain), "dns-01", token, f"{token}.thumbprint")
+
+
+def solvers(server: NameServer, config: DnsConfig | None = None, **variables: str) -> DnsSolvers:
+    metrics = DnsMetrics(CollectorRegistry())
+    return DnsSolvers(config or server.config, {**server.environ, **variables}, metrics)
+
+
+def solver(server: NameServer, config: DnsConfig | None = None, **variables: str) -> DnsSolver:
+    return solvers(server, config, **variables).solver("rfc2136")
+
+
+def shown(server: NameServer, traces: Sequence[Trace]) -> bool:
+    return all(trace["value"] in server.texts(trace["name"]) for trace in traces)
+
+
+async def test_a_record_is_visible_inside_and_gone_outside(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge("www.example.test")])
+    assert traces[0]["name"] == "_acme-challenge.www.example.test"
+    async with dns01.presented(traces):
+        assert shown(server, traces)
+    assert server.texts(traces[0]["name"]) == set()
+
+
+async def test_a_wildcard_and_its_base_share_a_name(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge("example.test", "a"), challenge("example.test", "b")])
+    assert traces[0]["name"] == traces[1]["name"]
+    async with dns01.presented(traces):
+        assert len(server.texts("_acme-challenge.example.test")) == 2
+
+
+@pytest.mark.parametrize(("domain", "target"), [("one", "one.auth.test"), ("two", "two.auth.test")])
+async def test_cname_delegation_is_followed_into_another_zone(server: NameServer, domain: str, target: str) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge(f"{domain}.example.test")])
+    assert traces[0]["name"] == target
+    async with dns01.presented(traces):
+        assert shown(server, traces)
+    assert server.texts(target) == set()
+
+
+async def test_cname_delegation_is_followed_through_the_resolvers_too(bind_server: NameServer) -> None:
+    config = attrs.evolve(bind_server.config, ask_authoritative=False, ask_resolvers=True)
+    dns01 = solver(bind_server, config)
+    traces = await dns01.plan([challenge("two.example.test")])
+    assert traces[0]["name"] == "two.auth.test"
+    async with dns01.presented(traces):
+        assert shown(bind_server, traces)
+
+
+async def test_following_can_be_switched_off(bind_server: NameServer) -> None:
+    config = attrs.evolve(bind_server.config, follow_cname=False)
+    traces = await solver(bind_server, config).plan([challenge("one.example.test")])
+    assert traces[0]["name"] == "_acme-challenge.one.example.test"
+
+
+async def test_cnames_in_a_circle_are_an_error_that_shows_the_circle(server: NameServer) -> None:
+    with pytest.raises(
+        DnsFailed, match=r"in a circle: _acme-challenge\.loop\.example\.test -> loop\.relay\.test -> _acme"
+    ):
+        await solver(server).plan([challenge("loop.example.test")])
+
+
+async def test_a_name_below_an_alias_belongs_to_the_zone_of_the_name_not_of_its_target(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge("www.example.test")])
+    async with dns01.presented(traces):
+        assert shown(server, traces)
+
+
+async def test_a_zone_of_its_own_for_the_challenge_is_found(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge("cut.example.test")])
+    async with dns01.presented(traces):
+        assert shown(server, traces)
+
+
+async def test_fifty_records_at_once(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge(f"h{number}.example.test") for number in range(50)])
+    async with dns01.presented(traces):
+        assert shown(server, traces)
+    assert all(server.texts(trace["name"]) == set() for trace in traces)
+
+
+async def test_another_process_removes_by_the_traces_alone(server: NameServer) -> None:
+    first = solver(server)
+    traces = [dict(trace) for trace in await first.plan([challenge("www.example.test")])]
+    provider = solvers(server).provider("rfc2136")
+    await provider.put_txt(traces[0]["name"], traces[0]["value"])
+    await solver(server).remove(traces)
+    await solver(server).remove(traces)
+    assert server.texts(traces[0]["name"]) == set()
+
+
+async def test_a_failure_inside_leaves_nothing_behind(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge("www.example.test")])
+    with pytest.raises(KeyError):
+        async with dns01.presented(traces):
+            raise KeyError("the validation failed")
+    assert server.texts(traces[0]["name"]) == set()
+
+
+async def test_a_cancellation_leaves_nothing_behind(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge(f"h{number}.example.test") for number in range(5)])
+    with trio.CancelScope() as scope:
+        async with dns01.presented(traces):
+            scope.cancel()
+            await trio.sleep_forever()
+    assert all(server.texts(trace["name"]) == set() for trace in traces)
+
+
+async def test_a_secondary_that_lags_is_waited_for(bind_server: NameServer) -> None:
+    dns01 = solver(bind_server)
+    traces = await dns01.plan([challenge("lag.test")])
+    asked: list[int] = []
+
+    def script(count: int, query: dns.message.Message) -> dns.message.Message:
+        asked.append(count)
+        return reply(query, traces[0]["value"]) if count > 3 else reply(query, rcode=dns.rcode.NXDOMAIN)
+
+    async with scripted("127.0.0.2", bind_server.port, script), dns01.presented(traces):
+        assert asked == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("words", "rcode", "values"),
+    [
+        ("says that the name does not exist \\(NXDOMAIN\\)", dns.rcode.NXDOMAIN, ()),
+        ("refuses to answer \\(REFUSED\\)", dns.rcode.REFUSED, ()),
+        ("has no TXT record there", dns.rcode.NOERROR, ()),
+        ("shows other values: 'stale'", dns.rcode.NOERROR, ("stale",)),
+        ("did not answer within", None, ()),
+    ],
+)
+async def test_a_secondary_that_never_shows_it_is_named_with_what_it_said(
+    bind_server: NameServer, words: str, rcode: dns.rcode.Rcode | None, values: tuple[str, ...]
+) -> None:
+    dns01 = solver(bind_server, attrs.evolve(bind_server.config, timeout=0.2), RFC2136_PROPAGATION_TIMEOUT="0.6")
+    traces = await dns01.plan([challenge("lag.test")])
+
+    def script(_count: int, query: dns.message.Message) -> dns.message.Message | None:
+        return None if rcode is None else reply(query, *values, rcode=rcode)
+
+    pattern = rf"ns2\.lag\.test \(127\.0\.0\.2:\d+\) does not show the TXT record of {LAGGING}: it {words}"
+    async with scripted("127.0.0.2", bind_server.port, script):
+        with pytest.raises(DnsFailed, match=pattern) as caught:
+            async with dns01.presented(traces):
+                raise AssertionError("not reached")
+    assert "ns1.lag.test" not in str(caught.value)
+    assert caught.value.server == f"ns2.lag.test (127.0.0.2:{bind_server.port})"
+    assert bind_server.texts(LAGGING) == set()
+
+
+async def test_a_secondary_that_is_down_is_named(bind_server: NameServer) -> None:
+    dns01 = solver(bind_server, RFC2136_PROPAGATION_TIMEOUT="0.3")
+    traces = await dns01.plan([challenge("lag.test")])
+    with pytest.raises(DnsFailed, match=r"ns2\.lag\.test .* can't be reached: Connection refused"):
+        async with dns01.presented(traces):
+            raise AssertionError("not reached")
+
+
+async def test_two_orders_for_one_record_do_not_take_it_from_each_other(server: NameServer) -> None:
+    shared = solvers(server)
+    first, second = shared.solver("rfc2136"), shared.solver("rfc2136")
+    traces = await first.plan([challenge("www.example.test")])
+    async with first.presented(traces):
+        async with second.presented(traces):
+            assert shown(server, traces)
+        await shared.solver("rfc2136").remove(traces)
+        assert shown(server, traces)
+    assert server.texts(traces[0]["name"]) == set()
+
+
+async def test_a_resolver_that_is_down_is_passed_over(bind_server: NameServer) -> None:
+    resolvers = (("127.0.0.1", free_port()), *bind_server.config.resolvers)
+    traces = await solver(bind_server, attrs.evolve(bind_server.config, resolvers=resolvers)).plan(
+        [challenge("one.example.test")]
+    )
+    assert traces[0]["name"] == "one.auth.test"
+
+
+async def test_no_resolver_answering_is_an_error_that_names_each() -> None:
+    port = free_port()
+    config = DnsConfig(resolvers=(("127.0.0.1", port), ("127.0.0.3", port)), timeout=1)
+    server = NameServer(port=port, secret="c2VjcmV0")
+    with pytest.raises(
+        DnsFailed, match=rf"127\.0\.0\.1:{port} can't be reached: .*; 127\.0\.0\.3:{port} can't be reached"
+    ):
+        await solver(server, config).plan([challenge("example.test")])
