@@ -17,6 +17,7 @@ import trio
 
 from acme_manager.dev.folder import DevFailed, Folder, State, open_folder
 from acme_manager.dev.openbao import OpenBao, open_openbao
+from tests.integration.dev.processes import alive, children, until_gone
 
 RESOLVER = ("127.0.0.1", 5300)
 STARTER = """
@@ -52,23 +53,8 @@ async def store_of(openbao: OpenBao, state: State) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-async def until_gone(pid: int) -> None:
-    with trio.fail_after(10):
-        while alive(pid):  # noqa: ASYNC110 nobody tells us
-            await trio.sleep(0.02)
-
-
 def family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
+    return [pid, *children(pid)]
 
 
 def public_face(pid: int) -> str:
@@ -128,8 +114,7 @@ async def test_it_leaves_no_process_behind(tmp_path: Path) -> None:
     async with running(tmp_path / "data") as (openbao, _, _):
         processes = family(openbao.pid)
         assert len(processes) == 2
-    for pid in processes:
-        await until_gone(pid)
+    await until_gone(*processes)
 
 
 async def test_its_death_ends_the_block_with_one_clear_line(tmp_path: Path) -> None:
@@ -161,5 +146,4 @@ async def test_it_does_not_outlive_a_killed_starter_whose_folder_can_be_used_aga
         assert not alive(pid)
         async with store_of(openbao, state) as store:
             assert store.headers["X-Vault-Token"]
-    for one in processes:
-        await until_gone(one)
+    await until_gone(*processes)
