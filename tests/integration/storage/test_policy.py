@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from acme_manager.config.model import VaultConfig
 from acme_manager.errors import StorageDenied, StorageUnavailable
 from acme_manager.storage.vault import open_vault
-from tests.integration.storage.bao import Bao
+from tests.integration.storage.roles import make_role, set_policy
+from tests.parts.openbao import OpenBao
 
 KEY = "certificates/o/le/example.com"
 
@@ -26,9 +27,9 @@ path "secret/data/tokens/*" {
 """
 
 
-async def test_a_policy_that_is_too_small_is_told_what_it_lacks(bao: Bao, registry: CollectorRegistry) -> None:
-    bao.root.sys.create_or_update_policy("small", TOO_SMALL)
-    async with open_vault(bao.role("small", token_policies=["small"]), registry) as storage:
+async def test_a_policy_that_is_too_small_is_told_what_it_lacks(bao: OpenBao, registry: CollectorRegistry) -> None:
+    await set_policy(bao, "small", TOO_SMALL)
+    async with open_vault(await make_role(bao, "small", token_policies=["small"]), registry) as storage:
         assert await storage.put(KEY, {"n": 1}, expected=0) == 1
         lacking: dict[str, Awaitable[object]] = {
             "list on secret/metadata/certificates": storage.list("certificates"),
@@ -46,16 +47,18 @@ async def test_a_policy_that_is_too_small_is_told_what_it_lacks(bao: Bao, regist
         assert registry.get_sample_value("acme_manager_vault_login_success_total") == 2
 
 
-async def test_a_policy_attached_later_helps_without_a_restart(bao: Bao, registry: CollectorRegistry) -> None:
-    config = bao.role("late", token_policies=["default"])
+async def test_a_policy_attached_later_helps_without_a_restart(bao: OpenBao, registry: CollectorRegistry) -> None:
+    config = await make_role(bao, "late", token_policies=["default"])
     async with open_vault(config, registry) as storage:
         await storage._login.token()
-        bao.role("late", token_policies=["acme-manager"])
+        await make_role(bao, "late", token_policies=["shipped"])
         assert await storage.list("certificates") == []
 
 
-async def test_the_shipped_policy_suffices_without_vaults_default_policy(bao: Bao, registry: CollectorRegistry) -> None:
-    config = bao.role("bare", token_no_default_policy=True, token_ttl="2s")
+async def test_the_shipped_policy_suffices_without_vaults_default_policy(
+    bao: OpenBao, registry: CollectorRegistry
+) -> None:
+    config = await make_role(bao, "bare", token_no_default_policy=True, token_ttl="2s")
     async with open_vault(config, registry) as storage:
         for key in (KEY, "certificates/.acme-manager/orders/o/le/example.com", "tokens/user/id"):
             await storage.put(key, {"n": 1}, expected=0)
@@ -69,10 +72,10 @@ async def test_the_shipped_policy_suffices_without_vaults_default_policy(bao: Ba
         assert await storage.health() is None
 
 
-async def test_an_engine_that_is_not_there_or_too_old_is_named(bao: Bao, registry: CollectorRegistry) -> None:
-    bao.root.sys.enable_secrets_engine("kv", path="old", options={"version": "1"})
-    bao.root.sys.create_or_update_policy("all", 'path "*" { capabilities = ["create", "read", "update", "list"] }')
-    config: VaultConfig = bao.role("all", token_policies=["all"])
+async def test_an_engine_that_is_not_there_or_too_old_is_named(bao: OpenBao, registry: CollectorRegistry) -> None:
+    await bao.api("POST", "sys/mounts/old", {"type": "kv", "options": {"version": "1"}})
+    await set_policy(bao, "all", 'path "*" { capabilities = ["create", "read", "update", "list"] }')
+    config: VaultConfig = await make_role(bao, "all", token_policies=["all"])
     async with open_vault(attrs.evolve(config, secret_engine="nowhere"), registry) as storage:
         for attempt in (storage.get(KEY), storage.put(KEY, {}, expected=0), storage.list("certificates")):
             with pytest.raises(StorageUnavailable, match=r"secret_engine.*'nowhere'"):

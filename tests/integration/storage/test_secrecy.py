@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import traceback
 from collections.abc import Awaitable
 
@@ -14,15 +15,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from acme_manager.config.model import VaultConfig
 from acme_manager.errors import AcmeManagerError
 from acme_manager.storage.vault import open_vault
-from tests.integration.storage.bao import Bao
+from tests.integration.storage.roles import set_policy
 from tests.integration.storage.wire import relay_to
+from tests.parts.openbao import OpenBao
 
 KEY = "certificates/o/le/example.com"
 PLANTED = "planted-private-key"
 
 
 async def test_no_secret_and_no_token_is_ever_said(
-    bao: Bao, config: VaultConfig, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+    bao: OpenBao, config: VaultConfig, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     said: list[str] = []
@@ -34,14 +36,14 @@ async def test_no_secret_and_no_token_is_ever_said(
             tokens.append(storage._transport.adapter.token or "")
             relay.swallow = 1
             await storage.put(KEY, value, expected=1)
-            bao.root.auth.token.revoke(tokens[0])
+            await bao.api("POST", "auth/token/revoke", {"token": tokens[0]})
             await storage.get(KEY)
             tokens.append(storage._transport.adapter.token or "")
-            bao.root.sys.create_or_update_policy("acme-manager", 'path "x" { capabilities = ["read"] }')
+            await set_policy(bao, "shipped", 'path "x" { capabilities = ["read"] }')
             said += await failures(storage.get(KEY), storage.put(KEY, value, expected=2), storage.list("certificates"))
-            bao.seal()
+            await bao.seal()
             said += await failures(storage.get(KEY), storage.put(KEY, value, expected=2), storage.delete(KEY))
-            bao.kill()
+            await bao.stop(signal.SIGKILL)
             said += await failures(storage.get(KEY), storage.put(KEY, value, expected=2), storage.versions(KEY))
             said.append(repr(config))
     assert len(said) == 10
