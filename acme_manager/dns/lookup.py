@@ -89,15 +89,20 @@ class Lookup:
         zone = self._zones.get(name) or (await self._at_authority(name)).zone
         return await self._servers_of(zone)
 
+    def forget(self, name: str) -> None:
+        """Find a name's zone and servers anew the next time: what was found led nowhere."""
+        for one in enclosing(name):
+            self._zones.forget(one)
+            self._servers.forget(one)
+
     async def _alias(self, name: str) -> str | None:
         if self._config.ask_authoritative and not self._config.propagation_wait:
             return (await self._at_authority(name)).alias
         return alias_of(await self._resolve(name, CNAME), name)
 
     async def _at_authority(self, name: str) -> _Found:
-        """Ask for a name's CNAME at the servers of its zone, going down from the nearest zone that we know of."""
-        parents = enclosing(name)[1:]
-        zone = self._servers.first(iter(parents)) or await self._zone_of(parents or (name,))
+        """Ask for a name's CNAME at the servers of the zone its parent is in, or of a zone that those point to."""
+        zone = await self._zone_of(enclosing(name)[1:] or (name,))
         for _ in range(_MAX_CUTS):
             answer = await self._ask_any(zone, name)
             below = referral(answer, name, zone)
@@ -109,14 +114,22 @@ class Lookup:
         raise DnsFailed(f"the zone of {name} can't be found: more than {_MAX_CUTS} delegations follow one another")
 
     async def _ask_any(self, zone: str, name: str) -> Message:
-        servers = await self._servers_of(zone)
-        return await self._first_usable(servers, name, CNAME, recurse=False)
+        try:
+            return await self._first_usable(await self._servers_of(zone), name, CNAME, recurse=False)
+        except DnsFailed:
+            self.forget(name)
+            raise
 
     async def _zone_of(self, names: Sequence[str]) -> str:
-        """Walk up from the first of some names until an SOA record shows."""
+        """Walk up from the first of some names until an SOA record shows.
+
+        The resolvers are asked for each name, even below zones that are known already: inside a company they may
+        know of zones that their parent does not delegate.
+        """
         for name in names:
-            zone = zone_of(await self._resolve(name, SOA), name)
+            zone = self._zones.get(name) or zone_of(await self._resolve(name, SOA), name)
             if zone is not None:
+                self._zones.put(names[0], zone)
                 return zone
         raise DnsFailed(f"the resolvers know no zone that {names[0]} is in")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 import trio
@@ -32,7 +31,3 @@ class Memo(Generic[V]):
     def forget(self, key: str) -> None:
         """Drop an entry that turned out wrong."""
         self._entries.pop(key, None)
-
-    def first(self, keys: Iterator[str]) -> str | None:
-        """The first of some keys that is remembered."""
-        return next((key for key in keys if self.get(key) is not None), None)

@@ -69,6 +69,8 @@ class Propagation:
                 everywhere = dict.fromkeys(records, self._lookup.resolvers)
                 await self._watch_all(everywhere, records, timing, sights, recurse=True)
         if scope.cancelled_caught:
+            for name in records:
+                self._lookup.forget(name)
             raise explain(sights, timing.timeout)
 
     async def _watch_all(

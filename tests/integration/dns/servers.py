@@ -31,15 +31,16 @@ START_LIMIT = 10.0
 
 @attrs.frozen(kw_only=True)
 class NameServer:
-    """A running server on 127.0.0.1. `secret` is its TSIG key's, hmac-sha256."""
+    """A running server. `secret` is its TSIG key's, hmac-sha256."""
 
     port: int
     secret: str
+    address: str = "127.0.0.1"
 
     @property
     def environ(self) -> dict[str, str]:
         return {
-            "RFC2136_NAMESERVER": f"127.0.0.1:{self.port}",
+            "RFC2136_NAMESERVER": f"{self.address}:{self.port}",
             "RFC2136_TSIG_KEY": KEY_NAME,
             "RFC2136_TSIG_SECRET": self.secret,
             "RFC2136_TSIG_ALGORITHM": "hmac-sha256.",
@@ -48,12 +49,12 @@ class NameServer:
 
     @property
     def config(self) -> DnsConfig:
-        return DnsConfig(resolvers=(("127.0.0.1", self.port),), timeout=2.0, authoritative_port=self.port)
+        return DnsConfig(resolvers=((self.address, self.port),), timeout=2.0, authoritative_port=self.port)
 
     def texts(self, name: str) -> set[str]:
         """The TXT values at a name, asked for behind our code's back."""
         query = dns.message.make_query(name, "TXT", flags=0)
-        answer = dns.query.udp(query, "127.0.0.1", port=self.port, timeout=5)
+        answer = dns.query.udp(query, self.address, port=self.port, timeout=5)
         return {data.strings[0].decode() for rrset in answer.answer for data in rrset if hasattr(data, "strings")}
 
 
@@ -90,16 +91,18 @@ def bind(folder: Path, zones: Mapping[str, str]) -> Iterator[NameServer]:
 
 
 @contextmanager
-def knot(folder: Path, zones: Mapping[str, str]) -> Iterator[NameServer]:
+def knot(
+    folder: Path, zones: Mapping[str, str], address: str = "127.0.0.1", port: int | None = None
+) -> Iterator[NameServer]:
     """Knot, authoritative only; the key may change anything in every zone."""
-    server = NameServer(port=free_port(), secret=new_secret())
+    server = NameServer(port=port or free_port(), secret=new_secret(), address=address)
     clauses = []
     for zone, text in zones.items():
         (folder / f"{zone}.zone").write_text(text)
         clauses.append(f"  - domain: {zone}\n    file: {zone}.zone\n    acl: updates\n    zonefile-sync: -1\n")
     (folder / "db").mkdir()
     (folder / "knot.conf").write_text(
-        f"server:\n  listen: 127.0.0.1@{server.port}\n  rundir: {folder}\n"
+        f"server:\n  listen: {address}@{server.port}\n  rundir: {folder}\n"
         "  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"
         f"database:\n  storage: {folder}/db\n"
         f"key:\n  - id: {KEY_NAME}.\n    algorithm: hmac-sha256\n    secret: {server.secret}\n"
@@ -127,7 +130,7 @@ def running(command: list[str], server: NameServer, zone: str) -> Iterator[None]
 
 def answers(server: NameServer, zone: str) -> bool:
     try:
-        answer = dns.query.udp(dns.message.make_query(zone, "SOA"), "127.0.0.1", port=server.port, timeout=0.05)
+        answer = dns.query.udp(dns.message.make_query(zone, "SOA"), server.address, port=server.port, timeout=0.05)
     except (OSError, dns.exception.Timeout):
         return False
     return bool(answer.answer)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import attrs
 import dns.message
+import dns.name
+import dns.query
 import dns.rcode
 import pytest
 import trio
@@ -17,7 +19,7 @@ from acme_manager.dns.solver import DnsSolver, DnsSolvers
 from acme_manager.domain.names import parse_identifier
 from acme_manager.errors import DnsFailed
 from acme_manager.ports import Challenge, Trace
-from tests.integration.dns.servers import NameServer, free_port, reply, scripted
+from tests.integration.dns.servers import NameServer, free_port, knot, reply, scripted, zone_file
 
 LAGGING = "_acme-challenge.lag.test"
 
@@ -108,6 +110,34 @@ async def test_fifty_records_at_once(server: NameServer) -> None:
     async with dns01.presented(traces):
         assert shown(server, traces)
     assert all(server.texts(trace["name"]) == set() for trace in traces)
+
+
+async def test_a_name_with_more_values_than_fit_a_datagram_is_seen_over_tcp(server: NameServer) -> None:
+    dns01 = solver(server)
+    traces = await dns01.plan([challenge("www.example.test", f"token{number}") for number in range(40)])
+    async with dns01.presented(traces):
+        pass
+    assert server.texts("_acme-challenge.www.example.test") == set()
+
+
+async def test_a_zone_that_its_parent_does_not_delegate_is_found_after_the_parent_is_known(
+    knot_server: NameServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    zones = {"inner.example.test": zone_file(servers={"ns": "127.0.0.4"})}
+    with knot(tmp_path_factory.mktemp("inner"), zones, address="127.0.0.4", port=knot_server.port) as inner:
+        config = attrs.evolve(knot_server.config, resolvers=(("127.0.0.5", knot_server.port),))
+
+        def forward(_count: int, query: dns.message.Message) -> dns.message.Message:
+            inside = query.question[0].name.is_subdomain(dns.name.from_text("inner.example.test"))
+            where = "127.0.0.4" if inside else "127.0.0.1"
+            return dns.query.udp(query, where, port=knot_server.port, timeout=5)
+
+        async with scripted("127.0.0.5", knot_server.port, forward):
+            shared = solvers(knot_server, config)
+            await shared.solver("rfc2136").plan([challenge("www.example.test")])
+            await shared.solver("rfc2136").plan([challenge("www.inner.example.test")])
+            servers = await shared.lookup.authoritative("_acme-challenge.www.inner.example.test")
+            assert [str(one) for one in servers] == [f"ns.inner.example.test (127.0.0.4:{inner.port})"]
 
 
 async def test_another_process_removes_by_the_traces_alone(server: NameServer) -> None:
