@@ -1,0 +1,92 @@
+"""What must hold between the values of a configuration.
+
+These work on what the file says, not on what was made of it, so that one wrong value hides nothing about another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from acme_manager.config import readers
+from acme_manager.config.model import Common
+from acme_manager.config.schema import Problem
+
+_COMMON = Common()
+_VAULT_WAITS = (1.0, 10.0)
+
+
+def common(raw: dict[Any, Any], *, allow_unverified_plugins: bool) -> Iterator[Problem]:
+    """`common`."""
+    if raw.get("rootpath_account") in (None, ""):
+        yield ("rootpath_account",), "is missing: the folder for ACME accounts and their keys"
+    yield from _waits(
+        raw, "http_client_retry_", (_COMMON.http_client_retry_wait_min, _COMMON.http_client_retry_wait_max)
+    )
+    codes = raw.get("http_client_retry_status_code")
+    for index, code in enumerate(codes if isinstance(codes, list) else ()):
+        if type(code) is int and not 400 <= code <= 599:
+            yield ("http_client_retry_status_code", index), "must be an HTTP error status, between 400 and 599"
+    plugins = raw.get("plugins")
+    names: set[object] = set()
+    for index, plugin in enumerate(plugins if isinstance(plugins, list) else ()):
+        if not isinstance(plugin, dict):
+            continue
+        name = plugin.get("name")
+        if isinstance(name, str):
+            if name in names:
+                yield ("plugins", index, "name"), "is the name of another plugin too; names must be unique"
+            names.add(name)
+        for steps, message in _plugin(plugin, allow_unverified=allow_unverified_plugins):
+            yield ("plugins", index, *steps), message
+
+
+def _plugin(raw: dict[Any, Any], *, allow_unverified: bool) -> Iterator[Problem]:
+    checksum, path = raw.get("checksum"), raw.get("path")
+    if checksum in (None, "") and not allow_unverified:
+        yield (
+            ("checksum",),
+            "is missing: the SHA-256 of the file in hex (sha256sum FILE); -allow-unverified-plugins accepts none",
+        )
+    if not isinstance(path, str) or not path or "\0" in path:
+        return
+    try:
+        with Path(path).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        yield ("path",), f"can't be read: {error.strerror}"
+        return
+    try:
+        if checksum not in (None, "") and readers.checksum(checksum) != found:
+            yield ("checksum",), f"does not match the file, whose SHA-256 is {found}: make sure that nobody changed it"
+    except ValueError:
+        return  # said where the value is read
+
+
+def issuer(name: str, raw: dict[Any, Any]) -> Iterator[Problem]:
+    """`issuer.<name>`."""
+    if not re.fullmatch(r"[^\s/\\\x00-\x1f\x7f]+", name) or name in {".", ".."}:
+        yield (), "must have a name without blanks and slashes: it is part of paths and URLs"
+    if raw.get("dns_challenge") and raw.get("http_challenge"):
+        yield (), f"invalid config in '{name}' issuer, 'dns_challenge' and 'http_challenge' are mutually exclusive"
+    if raw.get("eab") is True:
+        for key in ("kid", "hmac"):
+            if raw.get(key) in (None, ""):
+                yield (key,), "is missing: with 'eab: true' it must be what the CA gave you"
+
+
+def vault(raw: dict[Any, Any]) -> Iterator[Problem]:
+    """`storage.vault`."""
+    yield from _waits(raw, "retry_", _VAULT_WAITS)
+
+
+def _waits(raw: dict[Any, Any], prefix: str, defaults: tuple[float, float]) -> Iterator[Problem]:
+    given = (raw.get(f"{prefix}wait_{end}") for end in ("min", "max"))
+    shortest, longest = (
+        default if value in (None, "", 0) else value for value, default in zip(given, defaults, strict=True)
+    )
+    if all(isinstance(value, int | float) for value in (shortest, longest)) and shortest > longest:
+        yield (f"{prefix}wait_min",), f"must not be above '{prefix}wait_max', which is {longest:g}"
