@@ -22,9 +22,7 @@ from prometheus_client import CollectorRegistry
 from acme_manager.api.app import ApiSettings, build_app
 from acme_manager.api.server import serve as serve_api
 from acme_manager.config.model import Config, Flags
-from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.metrics import DnsMetrics
-from acme_manager.dns.propagation import Propagation
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.issuance.issuer import open_issuer
@@ -97,20 +95,18 @@ async def _serve(config: Config, flags: Flags, stopping: trio.Event, started: Ca
 @asynccontextmanager
 async def _open_issuers(config: Config, registry: CollectorRegistry) -> AsyncIterator[tuple[Issuers, HttpChallenges]]:
     challenges = HttpChallenges()
+    solvers = DnsSolvers(config.dns, config.environ, DnsMetrics(registry))
     async with AsyncExitStack() as stack:
         opened = {
             name: ConfiguredIssuer(
                 settings,
-                await stack.enter_async_context(open_issuer(settings, config.common, config.environ, registry)),
+                await stack.enter_async_context(
+                    open_issuer(settings, config.common, config.environ, registry, SystemClock())
+                ),
             )
             for name, settings in config.issuers.items()
         }
-        yield Issuers(opened, http_solver=challenges, dns_solver=_dns_solvers(config, registry).solver), challenges
-
-
-def _dns_solvers(config: Config, registry: CollectorRegistry) -> DnsSolvers:
-    lookup = Lookup(config.dns)
-    return DnsSolvers(lookup, Propagation(lookup, config.dns), config.environ, DnsMetrics(registry))
+        yield Issuers(opened, http_solver=challenges, dns_solver=solvers.solver), challenges
 
 
 def _assemble(

@@ -2,83 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import attrs
 import httpx
 import pytest
 import trio
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from acme_manager.domain.keys import KeyType, make_csr, make_key
-from acme_manager.domain.names import parse_identifier
-from tests.parts.bind import bind
-from tests.parts.dns_server import DnsServer
-from tests.parts.node import Node, node
-from tests.parts.openbao import OpenBao, openbao
-from tests.parts.pebble import Pebble, pebble
-from tests.parts.program import LOOPBACK, free_port
-
-ZONES = {"example.test": "zonesub TXT", "auth.test": "zonesub ANY"}
-RECORDS = {
-    "example.test": [
-        "* A 127.0.0.1",
-        "@ A 127.0.0.1",
-        "xn--bcher-kva A 127.0.0.1",
-        "_acme-challenge.delegated CNAME delegated.auth.test.",
-    ]
-}
-
-
-@attrs.frozen(kw_only=True)
-class Site:
-    bao: OpenBao
-    ca: Pebble
-    dns: DnsServer
-    node: Node
-
-
-@asynccontextmanager
-async def open_site(folder: Path, *, nonce_reject: int = 5, **options: Any) -> AsyncIterator[Site]:
-    http_port = free_port()
-    async with AsyncExitStack() as stack:
-        dns = await stack.enter_async_context(bind(folder, ZONES, records=RECORDS))
-        bao = await stack.enter_async_context(openbao(folder))
-        ca = await stack.enter_async_context(pebble(folder, dns=dns.at, http_port=http_port, nonce_reject=nonce_reject))
-        issuers = {
-            "pebble": {"ca_dir_url": ca.directory, "ca_bundle": str(ca.ca_pem), "dns_challenge": "rfc2136"},
-            "web": {"ca_dir_url": ca.directory, "ca_bundle": str(ca.ca_pem), "http_challenge": "kvring"},
-        }
-        # http-01 is asked for at our own listener: Pebble is told its port.
-        running = await stack.enter_async_context(
-            node(folder, bao=bao, issuers=issuers, dns=dns, port=http_port, **options)
-        )
-        yield Site(bao=bao, ca=ca, dns=dns, node=running)
-
-
-def leaf(certificate: dict[str, Any]) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(certificate["cert"].encode())
-
-
-def names(certificate: dict[str, Any]) -> set[str]:
-    found = leaf(certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return {str(one.value) for one in found}
-
-
-def csr_for(*wanted: str, key_type: KeyType = KeyType.EC256) -> str:
-    der = make_csr(make_key(key_type), [parse_identifier(name) for name in wanted])
-    return base64.b64encode(x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)).decode()
-
-
-async def nothing_left(site: Site, *hosts: str) -> None:
-    for host in hosts:
-        assert await site.dns.txt(f"_acme-challenge.{host}") == set()
-    assert not [key for key in await site.bao.keys("certificates/.acme-manager/orders") if key]
+from acme_manager.domain.keys import KeyType
+from tests.integration.site import csr_for, leaf, names, nothing_left, open_site
+from tests.parts.program import LOOPBACK
 
 
 async def test_a_certificate_lives_from_its_request_to_its_deletion(tmp_path: Path) -> None:
