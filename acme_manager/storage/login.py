@@ -81,7 +81,7 @@ class Login:
                     await self._renew()
             except (StorageUnavailable, StorageDenied) as error:
                 wait = _AFTER_REFUSAL if isinstance(error, StorageDenied) else pause
-                _log.warning("not logged in at vault", reason=str(error), retry_in=wait)
+                _log.warning("vault login or renewal failed", reason=str(error), retry_in=wait)
                 await trio.sleep(wait)
                 pause = min(pause * 2, self._config.retry_wait_max)
                 continue

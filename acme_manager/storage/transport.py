@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests.utils
 import trio
@@ -34,7 +34,7 @@ class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs 
 
     def __init__(self, pool: urllib3.PoolManager, url: str, namespace: str) -> None:
         super().__init__(base_uri=url.rstrip("/"), namespace=namespace)
-        self._pool = pool
+        self._pool, self._server = pool, urlsplit(url).netloc.rpartition("@")[2]
 
     def get_login_token(self, response: Mapping[str, Any]) -> str:
         """The token in the answer to a login."""
@@ -59,7 +59,7 @@ class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs 
         try:
             answer = self._send(method.upper(), target, sent, body)
         except HTTPError as error:
-            raise Unreachable(_plain(error)) from error
+            raise Unreachable(f"{self._server} {_plain(error)}") from error
         return _read(answer)
 
     def _headers(self) -> dict[str, str]:
@@ -77,7 +77,7 @@ class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs 
             return answer
         onward = urljoin(target, answer.headers.get("Location", ""))
         if target.startswith("https:") and not onward.startswith("https:"):
-            raise Unreachable("it redirects from https to an address without TLS, where our token must not go")
+            raise Unreachable(f"{self._server} redirects to an address without TLS, where our token must not go")
         return self._pool.urlopen(method, onward, body=body, headers=headers, redirect=False, retries=_ONCE)
 
 
@@ -140,10 +140,10 @@ def _plain(error: HTTPError) -> str:
     """Why no answer came, without addresses of Python objects."""
     match error:
         case NewConnectionError():
-            return "it can't be connected to (" + str(error.__cause__ or "no address") + ")"
+            return f"can't be connected to ({error.__cause__ or 'no address'})"
         case ReadTimeoutError():
-            return "it was connected to but stays silent"
+            return "was connected to but stays silent"
         case SSLError():
-            return f"TLS failed ({error})"
+            return f"can't be trusted, TLS failed ({error})"
         case _:
-            return f"the connection broke ({type(error).__name__})"
+            return f"broke the connection ({type(error).__name__})"

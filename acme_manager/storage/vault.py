@@ -196,7 +196,7 @@ class VaultStorage:
                     raise
                 pause = next(planned, None)
                 if pause is None:
-                    self._away = True
+                    self._away = self._away or doubtful  # one failure, as `health` may meet, proves little
                     raise in_our_words(error, need) from error
                 pause, doubtful = wait_after(error, pause), True
                 _log.warning("vault request will be repeated", request=str(need), reason=str(error), retry_in=pause)

@@ -38,6 +38,17 @@ async def test_while_sealed_operations_say_so_quickly_and_recover_by_themselves(
         assert await storage.health() is None
 
 
+async def test_a_probe_that_meets_a_hiccup_does_not_stop_others_from_trying_again(
+    config: VaultConfig, registry: CollectorRegistry
+) -> None:
+    async with relay_to(config.url) as relay, open_vault(attrs.evolve(config, url=relay.url), registry) as storage:
+        await storage.get(KEY)
+        relay.swallow = 2
+        assert "broke the connection" in (await storage.health() or "")
+        assert await storage.put(KEY, {"n": 1}, expected=0) == 1
+        assert relay.swallow == 0
+
+
 async def test_a_server_that_is_killed_and_started_again_loses_no_write(
     bao: OpenBao, config: VaultConfig, registry: CollectorRegistry
 ) -> None:

@@ -11,7 +11,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import VaultConfig
-from acme_manager.errors import StorageDenied
+from acme_manager.errors import StorageDenied, StorageUnavailable
 from acme_manager.ports import Versioned
 from acme_manager.storage.vault import VaultStorage, open_vault
 from tests.integration.storage.roles import make_role
@@ -88,6 +88,29 @@ async def test_a_revoked_token_costs_one_login_for_all_that_notice(
                 nursery.start_soon(read)
         assert found == [Versioned({"n": 1}, 1)] * 20
         assert logins(registry) == 2
+
+
+async def test_tasks_that_find_no_answer_share_one_login_too(
+    bao: OpenBao, config: VaultConfig, registry: CollectorRegistry
+) -> None:
+    bao.freeze()
+    failed: list[StorageUnavailable] = []
+    try:
+        async with open_vault(config, registry, io_timeout=0.5) as storage:
+
+            async def read() -> None:
+                with pytest.raises(StorageUnavailable) as caught:
+                    await storage.get(KEY)
+                failed.append(caught.value)
+
+            with trio.fail_after(2):
+                async with trio.open_nursery() as nursery:
+                    for _ in range(20):
+                        nursery.start_soon(read)
+    finally:
+        bao.thaw()
+    assert len(failed) == 20
+    assert logins(registry, "failed") == 1
 
 
 async def test_a_wrong_secret_id_is_named_and_not_tried_again_at_once(
