@@ -92,6 +92,7 @@ async def _serve(config: Config, flags: Flags, folder: Folder, state: State, ope
 async def _welcome(running: Running, flags: Flags, folder: Folder, state: State, openbao: OpenBao) -> None:
     url = running.urls[0].rstrip("/")
     async with ApiClient(url) as api:
+        await api.wait_until_ready()
         bearer = await api.token(state.api_key, state.bearer)
         folder.save(attrs.evolve(state, bearer=bearer, api_port=urlsplit(url).port or 0))
         print(
