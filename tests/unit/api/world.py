@@ -1,0 +1,65 @@
+"""The API on a whole node in memory, called in process or over a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import attrs
+from prometheus_client import CollectorRegistry
+from quart_trio import QuartTrio
+from quart_trio.testing import TrioClient
+
+from acme_manager.api.app import ApiSettings, build_app
+from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
+from acme_manager.services.bundle import Services
+from acme_manager.services.health import Health
+from acme_manager.services.progress import Progress
+from tests.unit.services.world import FixedClock, World, open_world
+
+ADMIN = {"X-API-Key": "admin"}
+
+
+@attrs.frozen(kw_only=True)
+class Api:
+    world: World
+    services: Services
+    app: QuartTrio
+
+    @property
+    def client(self) -> TrioClient:
+        return cast("TrioClient", self.app.test_client())
+
+    def token(self, *scopes: Scope, username: str = "alice", **facts: Any) -> dict[str, str]:
+        """Headers of a caller whose token has these scopes, or all of them."""
+        id = f"t-{username}-{'-'.join(scopes)}".replace(":", "")
+        token = Token(id=id, token_hash=hash_secret("s"), username=username, scope=scopes or tuple(Scope), **facts)
+        self.world.state.tokens.put(id, token)
+        return {"Authorization": f"Bearer {bearer_value(id, 's')}"}
+
+    def served(self, name: str, **labels: str) -> float | None:
+        """The value of one metric."""
+        return self.services.registry.get_sample_value(name, labels)
+
+
+@asynccontextmanager
+async def open_api(
+    settings: ApiSettings | None = None, *, replaced: Mapping[str, Any] | None = None, **world: Any
+) -> AsyncIterator[Api]:
+    """`replaced` puts other services in the place of the real ones."""
+    async with open_world(**world) as opened:
+        services = Services(
+            **{
+                "certificates": opened.certificates,
+                "tokens": opened.tokens,
+                "challenges": opened.challenges,
+                "health": Health({"storage": opened.state.health}),
+                "progress": Progress(),
+                "clock": FixedClock(),
+                "registry": CollectorRegistry(),
+                "instance_id": "node-1",
+                **(replaced or {}),
+            }
+        )
+        yield Api(world=opened, services=services, app=build_app(services, settings or ApiSettings()))
