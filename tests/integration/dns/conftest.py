@@ -1,43 +1,48 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.dns.servers import NameServer, bind, knot, zone_file
+from tests.parts.bind import bind
+from tests.parts.dns_server import DnsServer
+from tests.parts.knot import knot
 
-ZONES = {
-    "example.test": zone_file(
-        "_acme-challenge.one CNAME one.auth.test.\n"
-        "_acme-challenge.two CNAME two.relay.test.\n"
-        "_acme-challenge.loop CNAME loop.relay.test.\n"
-        "www CNAME web.auth.test.\n"
-        "_acme-challenge.cut NS ns1.example.test.\n"
+RECORDS = {
+    "example.test": (
+        "_acme-challenge.one CNAME one.auth.test.",
+        "_acme-challenge.two CNAME two.relay.test.",
+        "_acme-challenge.loop CNAME loop.relay.test.",
+        "www CNAME web.auth.test.",
+        "_acme-challenge.cut NS ns.example.test.",
     ),
-    "_acme-challenge.cut.example.test": zone_file("@ NS ns1.example.test.", servers={}),
-    "child.example.test": zone_file(),
-    "relay.test": zone_file("two CNAME two.auth.test.\nloop CNAME _acme-challenge.loop.example.test.\n"),
-    "auth.test": zone_file(),
-    "lag.test": zone_file(servers={"ns1": "127.0.0.1", "ns2": "127.0.0.2"}),
-    "locked.test": zone_file(),
+    "relay.test": ("two CNAME two.auth.test.", "loop CNAME _acme-challenge.loop.example.test."),
+    "lag.test": ("@ NS ns2", "ns2 A 127.0.0.2"),
 }
+ZONES = ("example.test", "child.example.test", "relay.test", "auth.test", "lag.test")
+CUT = "_acme-challenge.cut.example.test"  # BIND refuses a host name with an underscore, and `ns` of this zone has one
 
 
 @pytest.fixture
-def bind_server(tmp_path: Path) -> Iterator[NameServer]:
-    with bind(tmp_path, ZONES) as server:
-        yield server
+async def bind_server(tmp_path: Path) -> AsyncIterator[DnsServer]:
+    """The key may change TXT records only, and nothing in locked.test."""
+    rights = {**dict.fromkeys(ZONES, "zonesub TXT"), "locked.test": ""}
+    async with bind(tmp_path, rights, records=RECORDS) as running:
+        yield running
 
 
 @pytest.fixture
-def knot_server(tmp_path: Path) -> Iterator[NameServer]:
-    with knot(tmp_path, {zone: text for zone, text in ZONES.items() if zone != "locked.test"}) as server:
-        yield server
+async def knot_server(tmp_path: Path) -> AsyncIterator[DnsServer]:
+    async with knot(tmp_path, (*ZONES, CUT), records=RECORDS) as running:
+        yield running
 
 
 @pytest.fixture(params=["bind", "knot"])
-def server(request: pytest.FixtureRequest) -> NameServer:
-    found = request.getfixturevalue(f"{request.param}_server")
-    assert isinstance(found, NameServer)
-    return found
+async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DnsServer]:
+    if request.param == "bind":
+        async with bind(tmp_path, dict.fromkeys(ZONES, "zonesub TXT"), records=RECORDS) as running:
+            yield running
+    else:
+        async with knot(tmp_path, ZONES, records=RECORDS) as running:
+            yield running
