@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -41,14 +42,14 @@ def configure(level: str, format: str, stream: BinaryIO | None = None) -> None:
     `level` is debug, info, warn or error, and anything else means info; `format` json means JSON, else logfmt.
     """
     threshold = _LEVELS.get(level.lower(), logging.INFO)
-    out = stream or sys.stdout.buffer
+    output = _Output(stream or sys.stdout.buffer)
     render = _json if format == "json" else _logfmt
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         structlog.processors.format_exc_info,
         _mask,
-        lambda _, __, fields: render(_ordered(fields)).encode(errors="backslashreplace"),
+        lambda _, __, fields: f"{render(_ordered(fields))}\n".encode(errors="backslashreplace"),
     ]
     structlog.configure(
         processors=[
@@ -57,14 +58,28 @@ def configure(level: str, format: str, stream: BinaryIO | None = None) -> None:
             *shared,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(out),
+        logger_factory=lambda *_: output,
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Records(shared, structlog.BytesLogger(out).msg)]
+    root.handlers = [_Records(shared, output.write)]
     root.setLevel(threshold)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+class _Output:
+    """Writes lines; where nobody can take them they are lost, since a server must not end because its log has."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(line)
+            self._stream.flush()
+
+    debug = info = warning = error = critical = write
 
 
 class _Records(logging.Handler):

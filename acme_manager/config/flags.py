@@ -31,10 +31,14 @@ class Flags:
         "server.tls-client-ca-file", Kind.STRING, "", "CAs that clients must have a certificate of, PEM."
     )
     http_read_timeout: int = flag(
-        "server.http-read-timeout", Kind.INT, 300, "Seconds a client has to send a whole request.", low=1
+        "server.http-read-timeout", Kind.INT, 300, "Seconds a client has to send a whole request. 0: no limit.", low=0
     )
     http_read_header_timeout: int = flag(
-        "server.http-read-header-timeout", Kind.INT, 10, "Seconds a client has to send a request's headers.", low=1
+        "server.http-read-header-timeout",
+        Kind.INT,
+        10,
+        "Seconds a client has to send a request's headers. 0: as long as for the whole.",
+        low=0,
     )
 
     config_path: str = flag("config-path", Kind.STRING, "config.yml", "Configuration file.")

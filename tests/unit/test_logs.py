@@ -208,3 +208,13 @@ def test_a_real_stream_gets_whole_lines(out: Any) -> None:
     structlog.get_logger().info("one")
     structlog.get_logger().info("two")
     assert [line.partition(b"msg=")[2] for line in stream.getvalue().splitlines()] == [b"one", b"two"]
+
+
+def test_a_reader_that_has_gone_does_not_end_what_was_going_on(out: Any) -> None:
+    class Gone(Lines):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    logs.configure("info", "logfmt", Gone())  # type: ignore[arg-type]
+    structlog.get_logger().info("x")
+    logging.getLogger("library").warning("x")
