@@ -53,7 +53,7 @@ prepare_venv() {
         "$python" -m venv "$venv"
     fi
     printf 'installing into %s\n' "$venv" >&2
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check \
         --constraint "$root/requirements.lock" --editable "$root[$extras]" >&2
     printf '%s\n' "$wanted" >"$stamp"
 }
