@@ -8,6 +8,7 @@ import attrs
 import dns.message
 import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 import trio
@@ -261,3 +262,28 @@ async def test_no_resolver_answering_is_an_error_that_names_each(bind_server: Dn
         DnsFailed, match=rf"127\.0\.0\.1:{port} can't be reached: .*; 127\.0\.0\.3:{port} can't be reached"
     ):
         await solver(bind_server, settings).plan([challenge("example.test")])
+
+
+async def test_a_resolver_is_not_asked_before_every_authoritative_server_shows_the_record(
+    bind_server: DnsServer,
+) -> None:
+    port = bind_server.port
+    settings = attrs.evolve(config(bind_server), resolvers=(("127.0.0.5", port),), ask_resolvers=True)
+    dns01 = solver(bind_server, settings)
+    events: list[str] = []
+
+    def secondary(count: int, query: dns.message.Message) -> dns.message.Message:
+        events.append("secondary")
+        return reply(query, *([traces[0]["value"]] if count > 2 else []))
+
+    def resolver(count: int, query: dns.message.Message) -> dns.message.Message:
+        if query.question[0].rdtype != dns.rdatatype.TXT:
+            return dns.query.udp(query, bind_server.address, port=port, timeout=5)
+        events.append("resolver")
+        return reply(query, *([traces[0]["value"]] if count > 1 else []))
+
+    async with scripted(("127.0.0.2", port), secondary), scripted(("127.0.0.5", port), resolver):
+        traces = await dns01.plan([challenge("lag.test")])
+        events.clear()  # either name server may have been asked for the CNAME record
+        async with dns01.presented(traces):
+            assert events == ["secondary"] * 3 + ["resolver"] * 2
