@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logs.configure(flags.log_level, flags.log_format)
     try:
         return _run(flags)
-    except BaseException as error:  # noqa: BLE001 whatever it is, it ends here, with one line that says so
+    except (Exception, BaseExceptionGroup, KeyboardInterrupt) as error:  # noqa: BLE001 it ends here, with one line
         return _report(error)
 
 
