@@ -6,8 +6,6 @@ Logins are single-flight: however many tasks find themselves without a good toke
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import structlog
 import trio
@@ -59,8 +57,6 @@ class Login:
         Vault says 403 alike for a token that has ended and for a policy that lacks something.
         Raises StorageUnavailable, StorageDenied.
         """
-        if self._transport.adapter.token != refused:
-            return True
         if refused == self._convicted and trio.current_time() < self._convicted_until:
             return False
         await self._log_in(refused)
@@ -126,7 +122,8 @@ class Login:
         self._attempts += 1
         self._trouble = None
         token = self._transport.adapter.token = str(answer["auth"]["client_token"])
-        self._lease = self._note_lease(answer)
+        self._lease = float(answer["auth"]["lease_duration"]) or math.inf  # 0 is a token without an end
+        self._plan_renewal(self._lease)
         _log.info("logged in at vault", lease_seconds=self._lease)
         return token
 
@@ -141,14 +138,13 @@ class Login:
             _log.info("vault token can't be renewed", reason=str(error))
             lease = 0.0
         else:
-            lease = self._note_lease(answer)
+            lease = float(answer["auth"]["lease_duration"])
         if lease < self._lease:
             await self._log_in(token)
+        else:
+            self._plan_renewal(lease)
 
-    def _note_lease(self, answer: Mapping[str, Any]) -> float:
-        """Plan the next renewal. A lease of 0 is a token without an end."""
-        lease = float(answer["auth"]["lease_duration"]) or math.inf
+    def _plan_renewal(self, lease: float) -> None:
         self._renew_at = trio.current_time() + lease * 2 / 3
         self._lease_changed.set()
         self._lease_changed = trio.Event()
-        return lease

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 import trio
+import trio.testing
 import trustme
 from prometheus_client import CollectorRegistry
 
@@ -28,8 +29,46 @@ async def test_namespace_token_and_check_and_set_are_sent(registry: CollectorReg
     assert {one.headers["x-vault-namespace"] for one in (login, put, goodbye)} == {"team/a"}
     assert "x-vault-token" not in login.headers
     assert login.body == {"role_id": "role", "secret_id": "secret"}
-    assert put.headers["x-vault-token"] == goodbye.headers["x-vault-token"] == "s.fake-token"
+    assert put.headers["x-vault-token"] == goodbye.headers["x-vault-token"] == "s.fake-token-1"
     assert put.body == {"options": {"cas": 7}, "data": {"n": 1}}
+
+
+async def test_tasks_that_are_refused_at_once_share_one_login(registry: CollectorRegistry) -> None:
+    found: list[Versioned] = []
+    async with fake_vault() as fake, open_vault(fake.config(), registry, threads=5) as storage:
+        await storage.get(KEY)
+        fake.logins_open = trio.Event()
+        fake.replies += [Reply(403, {"errors": ["permission denied"]})] * 4 + [FOUND] * 4
+
+        async def read() -> None:
+            found.append(await storage.get(KEY))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(read)
+            while len(fake.replies) > 4:  # noqa: ASYNC110  threads of another library get us there
+                await trio.sleep(0.005)
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            fake.logins_open.set()
+        assert found == [Versioned({"n": 1}, 4)] * 4
+        assert len(fake.asked("/v1/auth/approle/login")) == 2
+        assert fake.asked("/v1/secret")[-1].headers["x-vault-token"] == "s.fake-token-2"
+
+
+async def test_a_renewal_that_gives_less_than_a_login_leads_to_a_login(registry: CollectorRegistry) -> None:
+    async with fake_vault() as fake:
+        fake.lease = 1
+        fake.replies.append(Reply(200, {"auth": {"client_token": "s.fake-token-1", "lease_duration": 0}}))
+        async with open_vault(fake.config(), registry) as storage:
+            with trio.fail_after(10):
+                while len(fake.asked("/v1/auth/approle/login")) < 2:  # noqa: ASYNC110
+                    await trio.sleep(0.02)
+            await storage.get(KEY)
+    assert [one.target for one in fake.requests[:3]] == [
+        "/v1/auth/approle/login",
+        "/v1/auth/token/renew-self",
+        "/v1/auth/approle/login",
+    ]
 
 
 async def test_ambient_vault_variables_are_not_used(
@@ -81,7 +120,7 @@ async def test_a_standby_node_may_redirect(registry: CollectorRegistry) -> None:
         active.replies.append(Reply(200, {"data": {"version": 1}}))
         assert await storage.put(KEY, {"n": 1}, expected=0) == 1
         assert active.requests[0].body == {"options": {"cas": 0}, "data": {"n": 1}}
-        assert active.requests[0].headers["x-vault-token"] == "s.fake-token"
+        assert active.requests[0].headers["x-vault-token"] == "s.fake-token-1"
 
 
 async def test_what_does_not_speak_vaults_language_is_called_that(registry: CollectorRegistry) -> None:

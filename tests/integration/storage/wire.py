@@ -14,8 +14,6 @@ import trio
 
 from acme_manager.config.model import VaultConfig
 
-LOGIN = {"auth": {"client_token": "s.fake-token", "lease_duration": 3600}}
-
 
 @attrs.frozen
 class Request:
@@ -39,6 +37,8 @@ class FakeVault:
     port: int
     replies: list[Reply] = attrs.field(factory=list)
     requests: list[Request] = attrs.field(factory=list)
+    lease: int = 3600
+    logins_open: trio.Event = attrs.field(factory=trio.Event)
 
     def config(self, scheme: str = "http", **changes: Any) -> VaultConfig:
         config = VaultConfig(
@@ -73,11 +73,14 @@ class FakeVault:
             data.clear()
             method, target, _ = first.split(" ")
             self.requests.append(Request(method, target, headers, json.loads(rest or b"null")))
+            if target.endswith("/login"):
+                await self.logins_open.wait()
             await stream.send_all(_wire(self._reply(target)))
 
     def _reply(self, target: str) -> Reply:
         if target.endswith("/login"):
-            return Reply(200, LOGIN)
+            token = f"s.fake-token-{len(self.asked(target))}"
+            return Reply(200, {"auth": {"client_token": token, "lease_duration": self.lease}})
         if target.endswith("/revoke-self"):
             return Reply(204, None)
         return self.replies.pop(0) if self.replies else Reply(404, {"errors": []})
@@ -96,6 +99,7 @@ def _wire(reply: Reply) -> bytes:
 async def fake_vault(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeVault]:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     fake = FakeVault(listeners[0].socket.getsockname()[1])
+    fake.logins_open.set()
 
     async def handle(stream: trio.SocketStream) -> None:
         with suppress(trio.BrokenResourceError):  # the client did not like our certificate
