@@ -47,7 +47,9 @@ class Node:
 
         async def answers() -> None:
             async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=5) as client:
-                (await client.get("/ready" if ready else "/health")).raise_for_status()
+                answer = await client.get("/ready" if ready else "/health")
+            if not answer.is_success:
+                raise ConnectionError(answer.text)
 
         await self.program.ready(answers, within=30.0)
 
@@ -116,6 +118,7 @@ def _dns_environment(dns: DnsServer) -> dict[str, str]:
         "RFC2136_TSIG_SECRET": dns.key.secret,
         "RFC2136_TSIG_ALGORITHM": dns.key.algorithm,
         "ACME_MANAGER_DNS_RESOLVERS": f"{dns.address}:{dns.port}",
+        "ACME_MANAGER_DNS_AUTHORITATIVE_PORT": str(dns.port),
         "ACME_MANAGER_DNS_TIMEOUT": "2",
     }
 

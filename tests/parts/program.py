@@ -64,6 +64,11 @@ class Program:
         return self._popen is not None and self._popen.poll() is None
 
     @property
+    def returncode(self) -> int | None:
+        """How the last run ended; None while it runs."""
+        return self._popen.poll() if self._popen else None
+
+    @property
     def pid(self) -> int:
         """The process id of the present or last run."""
         if self._popen is None:
