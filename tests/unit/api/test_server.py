@@ -331,7 +331,12 @@ async def test_an_error_inside_one_connection_leaves_the_others_alone() -> None:
         # Hypercorn decodes an HTTP/2 path as ASCII and does not catch what that raises.
         connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
         connection.initiate_connection()
-        head = [(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", b"/\xff")]
+        head: list[tuple[str, str | bytes]] = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "x"),
+            (":path", b"/\xff"),
+        ]
         connection.send_headers(1, head, end_stream=True)
         stream = await server.connect()
         await stream.send_all(connection.data_to_send())
@@ -349,7 +354,7 @@ def ca(tmp_path: Path) -> trustme.CA:
     return authority
 
 
-def tls_flags(folder: Path, **more: str) -> Flags:
+def tls_flags(folder: Path, **more: Any) -> Flags:
     return Flags(tls_cert_file=str(folder / "server.pem"), tls_key_file=str(folder / "server.key"), **more)
 
 
@@ -389,7 +394,7 @@ async def test_with_a_client_ca_only_its_clients_get_in(ca: trustme.CA, tmp_path
     ],
 )
 async def test_tls_files_that_can_not_be_used_name_their_flag(
-    ca: trustme.CA, tmp_path: Path, change: dict[str, str], flag: str
+    ca: trustme.CA, tmp_path: Path, change: dict[str, Any], flag: str
 ) -> None:
     async with open_api() as api:
         with pytest.raises(ConfigInvalid, match=flag.replace(".", r"\.")):
