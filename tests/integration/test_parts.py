@@ -9,13 +9,18 @@ import httpx
 import pytest
 import trio
 
+from acme_manager.errors import AcmeManagerError
+from tests.integration.issuance.helpers import DnsSolver, issue, make_request, opened
 from tests.parts import tls
+from tests.parts.acme2certifier import acme2certifier
 from tests.parts.bind import bind
 from tests.parts.challtestsrv import challtestsrv
 from tests.parts.knot import knot
 from tests.parts.openbao import openbao
 from tests.parts.pebble import pebble
 from tests.parts.program import still_running
+
+EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 
 
 async def _log_in(url: str, role_id: str, secret_id: str) -> str:
@@ -130,4 +135,19 @@ async def test_knot_takes_updates_on_an_address_of_its_own(tmp_path: Path) -> No
         assert await server.txt("a.example.test") == {"one"}
         assert "127.0.0.2" in str((await server.ask("ns.example.test", "A")).answer[0])
         pid = server.program.pid
+    assert not still_running([pid])
+
+
+async def test_acme2certifier_issues_with_a_binding_and_a_profile(tmp_path: Path) -> None:
+    async with (
+        challtestsrv(tmp_path) as server,
+        acme2certifier(tmp_path, dns=server.dns, eab={"kid-1": EAB_KEY}, profiles=["short"]) as ca,
+    ):
+        async with opened(ca.directory, tmp_path, eab=True, kid="kid-1", hmac=EAB_KEY) as issuer:
+            issued = await issue(issuer, make_request("a.example.test", profile="short"), DnsSolver(server))
+        assert issued.chain
+        with pytest.raises(AcmeManagerError, match="external account binding"):
+            async with opened(ca.directory, tmp_path / "other") as issuer:
+                await issue(issuer, make_request("a.example.test"), DnsSolver(server))
+        pid = ca.program.pid
     assert not still_running([pid])

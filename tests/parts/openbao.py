@@ -101,11 +101,11 @@ class OpenBao:
 
     def freeze(self) -> None:
         """Let it accept connections and never answer."""
-        self.program.send(signal.SIGSTOP)
+        self.program.freeze()
 
     def thaw(self) -> None:
         """Let a frozen server go on."""
-        self.program.send(signal.SIGCONT)
+        self.program.thaw()
 
     async def new_eab(self) -> Eab:
         """An external account binding of the ACME CA. Good for one account only."""

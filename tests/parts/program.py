@@ -120,8 +120,16 @@ class Program:
             raise
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal: SIGSTOP freezes it, SIGCONT lets it go on."""
+        """Send it a signal."""
         os.kill(self.pid, number)
+
+    def freeze(self) -> None:
+        """Let it accept connections, as the kernel does for it, and never answer."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen program go on."""
+        self.send(signal.SIGCONT)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> None:
         """Ask it to end, and kill it if it has not after `within` seconds."""

@@ -1,0 +1,53 @@
+"""What holds for every test: an environment that says nothing, and no process left at the end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# What our program, its libraries or the programs beside it would read from whoever runs the tests.
+_FOREIGN = (
+    "ACME_MANAGER_",
+    "VAULT_",
+    "BAO_",
+    "LEGO_",
+    "RFC2136_",
+    "DNSUPDATE_",
+    "PEBBLE_",
+    "SSL_CERT_",
+    "REQUESTS_CA_",
+)
+_PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "CURL_CA_BUNDLE"}
+
+# A shared machine may be slow at any moment, which says nothing about an example.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def silent_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove variables that would change what is tested."""
+    for name in os.environ:
+        if name.startswith(_FOREIGN) or name.upper() in _PROXIES:
+            monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when a test has left a process behind."""
+    left = {pid: _command(pid) for pid in _children()}
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nERROR: processes were left behind: {left}")  # noqa: T201 pytest shows it
+
+
+def _children() -> list[int]:
+    tasks = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip() or "(zombie)"
