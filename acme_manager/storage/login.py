@@ -6,6 +6,8 @@ Logins are single-flight: however many tasks find themselves without a good toke
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 import trio
@@ -22,6 +24,7 @@ _log = structlog.get_logger()
 
 # Vault may lock a role out after a few bad logins (its default is 5 in 15 minutes): a refusal is not repeated at once.
 _AFTER_REFUSAL = 60.0
+_SHORTEST = 0.02  # however short the configured pauses, never a busy loop
 # How long a 403 that survived a fresh login counts as the policy's word, so that not every call costs a login.
 _CONVICTED = 60.0
 
@@ -76,7 +79,7 @@ class Login:
                 elif trio.current_time() >= self._renew_at:
                     await self._renew()
             except (StorageUnavailable, StorageDenied) as error:
-                wait = _AFTER_REFUSAL if isinstance(error, StorageDenied) else pause
+                wait = _AFTER_REFUSAL if isinstance(error, StorageDenied) else max(pause, _SHORTEST)
                 _log.warning("vault login or renewal failed", reason=str(error), retry_in=wait)
                 await trio.sleep(wait)
                 pause = min(pause * 2, self._config.retry_wait_max)
@@ -113,6 +116,7 @@ class Login:
             answer = await self._transport.run(
                 lambda: self._approle.login(role, secret, use_token=False, mount_point=self._mount), abandon=True
             )
+            token, lease = _granted(answer)
         except (Unreachable, Refusal) as error:
             self._attempts += 1
             self._trouble = login_in_our_words(error, self._path)
@@ -121,8 +125,8 @@ class Login:
             raise self._trouble from error
         self._attempts += 1
         self._trouble = None
-        token = self._transport.adapter.token = str(answer["auth"]["client_token"])
-        self._lease = float(answer["auth"]["lease_duration"]) or math.inf  # 0 is a token without an end
+        self._transport.adapter.token = token
+        self._lease = lease or math.inf  # 0 is a token without an end
         self._plan_renewal(self._lease)
         _log.info("logged in at vault", lease_seconds=self._lease)
         return token
@@ -131,14 +135,12 @@ class Login:
         """Prolong the token; when that gives less than a login would (max_ttl is near) or is refused, log in anew."""
         token = self._transport.adapter.token
         try:
-            answer = await self._transport.run(self._tokens.renew_self, abandon=True)
+            _, lease = _granted(await self._transport.run(self._tokens.renew_self, abandon=True))
         except (Unreachable, Refusal) as error:
             if may_pass(error):
                 raise in_our_words(error, Need("update", "auth/token/renew-self")) from error
             _log.info("vault token can't be renewed", reason=str(error))
             lease = 0.0
-        else:
-            lease = float(answer["auth"]["lease_duration"])
         if lease < self._lease:
             await self._log_in(token)
         else:
@@ -148,3 +150,11 @@ class Login:
         self._renew_at = trio.current_time() + lease * 2 / 3
         self._lease_changed.set()
         self._lease_changed = trio.Event()
+
+
+def _granted(answer: Mapping[str, Any]) -> tuple[str, float]:
+    """The token and its lease in seconds. Raises Refusal for an answer that has none."""
+    try:
+        return str(answer["auth"]["client_token"]), float(answer["auth"]["lease_duration"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refusal(502, ["the answer to the login grants no token; is that Vault?"], {}) from error

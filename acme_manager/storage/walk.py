@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
-from acme_manager.structure import lone_error
+from acme_manager.errors import AcmeManagerError
 
 _AT_ONCE = 3  # leaves a thread for everybody else
 
@@ -17,19 +17,26 @@ async def walk(names_in: Callable[[str], Awaitable[Sequence[str]]], folder: str)
     `names_in` gives the names in one folder, those of folders with a slash at the end. A name may be both.
     """
     found: list[str] = []
+    failed: list[AcmeManagerError] = []
     folders = [folder]
 
     async def read(one: str) -> None:
-        for name in await names_in(one):
+        try:
+            names = await names_in(one)
+        except AcmeManagerError as error:
+            failed.append(error)
+            return
+        for name in names:
             if name.endswith("/"):
                 folders.append(one + "/" + name.removesuffix("/"))
             else:
                 found.append(one + "/" + name)
 
-    while folders:
+    while folders and not failed:
         batch = [folders.pop() for _ in range(min(_AT_ONCE, len(folders)))]
-        with lone_error():
-            async with trio.open_nursery() as nursery:
-                for one in batch:
-                    nursery.start_soon(read, one)
+        async with trio.open_nursery() as nursery:
+            for one in batch:
+                nursery.start_soon(read, one)
+    if failed:  # those read at the same time fail alike; one of them says enough
+        raise failed[0]
     return sorted(found)

@@ -71,6 +71,19 @@ async def test_a_renewal_that_gives_less_than_a_login_leads_to_a_login(registry:
     ]
 
 
+@pytest.mark.parametrize("body", [{}, {"auth": None}, {"auth": {"client_token": "x"}}, b"<html>"])
+async def test_a_login_that_grants_nothing_is_a_failure_like_others(registry: CollectorRegistry, body: object) -> None:
+    async with fake_vault() as fake:
+        fake.login = Reply(200, body)
+        async with open_vault(fake.config(retry_wait_min=0.0, retry_wait_max=0.0), registry) as storage:
+            with pytest.raises(StorageUnavailable, match="is that Vault"):
+                await storage.get(KEY)
+            await trio.sleep(0.1)
+            assert 2 <= len(fake.requests) < 10
+            fake.login = None
+            await storage.get(KEY)
+
+
 async def test_ambient_vault_variables_are_not_used(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

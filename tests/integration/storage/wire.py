@@ -38,6 +38,7 @@ class FakeVault:
     replies: list[Reply] = attrs.field(factory=list)
     requests: list[Request] = attrs.field(factory=list)
     lease: int = 3600
+    login: Reply | None = None
     logins_open: trio.Event = attrs.field(factory=trio.Event)
 
     def config(self, scheme: str = "http", **changes: Any) -> VaultConfig:
@@ -79,6 +80,8 @@ class FakeVault:
 
     def _reply(self, target: str) -> Reply:
         if target.endswith("/login"):
+            if self.login is not None:
+                return self.login
             token = f"s.fake-token-{len(self.asked(target))}"
             return Reply(200, {"auth": {"client_token": token, "lease_duration": self.lease}})
         if target.endswith("/revoke-self"):
