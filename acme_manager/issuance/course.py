@@ -69,7 +69,10 @@ class Course:
         try:
             return await self._take_up(resume)
         finally:
-            await self._remove(resume.traces)
+            with trio.move_on_after(_CLEAN_UP, shield=True) as scope:
+                await self._remove(resume.traces)
+            if scope.cancelled_caught:
+                _log.warning("challenge of an earlier process not removed in time", issuer=self.config.name)
 
     async def _take_up(self, resume: PlacedOrder) -> Issued:
         names = frozenset((one.type.value, one.value) for one in self.request.identifiers)
@@ -154,7 +157,8 @@ class Course:
                 await together(self._answer, list(zip(pending, offers, strict=True)))
                 return await self._advance(attrs.evolve(order, answered=True, looks=0))
         except (IssuanceFailed, DnsFailed):
-            await self._give_up(pending)
+            with trio.move_on_after(_CLEAN_UP, shield=True):
+                await together(self._give_up, pending)
             raise
 
     def _choose(self, authorization: Authorization) -> Offer:
@@ -175,23 +179,30 @@ class Course:
         authorization, offer = one
         if offer.status is not Status.PENDING:
             return  # an earlier process has answered, and the CA is looking
+        refusal = None
         try:
             await self.orders.answer(offer)
-        except IssuanceFailed:
-            # A retry of an answer that did arrive is refused: what counts is whether the CA has taken it up.
-            now = await self.orders.authorization(authorization.url)
-            taken = any(other.url == offer.url and other.status is not Status.PENDING for other in now.offers)
-            if now.status is Status.PENDING and not taken:
-                raise
+        except IssuanceFailed as error:
+            refusal = error
+        if refusal is None:
+            return
+        # A retry of an answer that did arrive is refused: what counts is whether the CA has taken it up.
+        now = await self.orders.authorization(authorization.url)
+        taken = any(other.url == offer.url and other.status is not Status.PENDING for other in now.offers)
+        if now.status is Status.PENDING and not taken:
+            raise refusal
 
     async def _finalize(self, order: Order) -> tuple[Order, Next]:
+        refusal = None
         try:
             now = await self.orders.finalize(order, self.request.csr)
         except IssuanceFailed as error:
+            refusal = error
+        if refusal is not None:
             # So is a retry of a signing request that did arrive.
             now = await self.orders.look(order)
             if now.status not in {Status.PROCESSING, Status.VALID}:
-                raise error if now.status is not Status.INVALID else await self._reasons(now, str(error)) from error
+                raise refusal
         self.step(Step.FINALIZED)
         return await self._advance(attrs.evolve(seen(order, now), finalized=True))
 
@@ -233,25 +244,17 @@ class Course:
     def _failed(self, what: str) -> IssuanceFailed:
         return IssuanceFailed(f"issuer '{self.config.name}': {what}")
 
-    async def _give_up(self, pending: Sequence[Authorization]) -> None:
-        """Pending authorizations count against the CA's limits; let go of them if that is quickly done."""
-
-        async def one(authorization: Authorization) -> None:
-            try:
-                await self.orders.give_up(authorization.url)
-            except AcmeManagerError as error:
-                _log.debug("authorization not deactivated", issuer=self.config.name, error=str(error))
-
-        with trio.move_on_after(_CLEAN_UP, shield=True):
-            await together(one, pending)
+    async def _give_up(self, authorization: Authorization) -> None:
+        """Pending authorizations count against the CA's limits; one that has failed can't be given up, nor need be."""
+        try:
+            await self.orders.give_up(authorization.url)
+        except AcmeManagerError as error:
+            _log.debug("authorization not deactivated", issuer=self.config.name, error=str(error))
 
     async def _remove(self, traces: Sequence[Trace]) -> None:
         if not traces:
             return
-        with trio.move_on_after(_CLEAN_UP, shield=True) as scope:
-            try:
-                await self.solver.remove(traces)
-            except DnsFailed as error:
-                _log.warning("challenge of an earlier process not removed", issuer=self.config.name, error=str(error))
-        if scope.cancelled_caught:
-            _log.warning("challenge of an earlier process not removed", issuer=self.config.name, error="too slow")
+        try:
+            await self.solver.remove(traces)
+        except DnsFailed as error:
+            _log.warning("challenge of an earlier process not removed", issuer=self.config.name, error=str(error))

@@ -117,9 +117,10 @@ class AcmeIssuer:
         try:
             return await work(account)
         except IssuanceFailed as error:
-            newer = await self._accounts.recover(account, error.problem)
-            if newer is None:
-                raise
+            refusal = error
+        newer = await self._accounts.recover(account, refusal.problem)
+        if newer is None:
+            raise refusal
         return await work(newer)
 
     @contextmanager

@@ -35,7 +35,7 @@ class AccountKey:
     alg: str
     jwk: Mapping[str, Any]
     thumbprint: str
-    _signature: Callable[[bytes], bytes] = attrs.field(repr=False)
+    _signature: Callable[[bytes], bytes] = attrs.field(repr=False, eq=False)
 
     @classmethod
     def of(cls, key: object) -> AccountKey:

@@ -78,7 +78,9 @@ async def patiently(
 
 def fits(wait: float) -> bool:
     """Whether the caller's deadline, and our own patience, have room for a wait of that many seconds."""
-    return wait <= LONGEST_WAIT and trio.current_time() + wait < trio.current_effective_deadline()
+    deadline = trio.current_effective_deadline()
+    cancelled = deadline == -math.inf  # the wait will end at once, and rightly so
+    return cancelled or (wait <= LONGEST_WAIT and trio.current_time() + wait < deadline)
 
 
 def with_retry_after(error: AcmeManagerError, wait: float) -> AcmeManagerError:

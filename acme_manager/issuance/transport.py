@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -106,16 +107,25 @@ class Transport:
 
     async def _exchange(self, request: httpx.Request) -> Answer:
         response = await self._http.send(request, stream=True)
+        parts: list[bytes] = []
+        size = 0
         try:
-            parts, size = [], 0
+            # Not left before its end, or httpx's generators would be left to the garbage collector: closing the
+            # response is what ends it.
             async for part in response.aiter_raw():
                 size += len(part)
-                if size > _LARGEST:
-                    raise httpx.DecodingError(f"the answer has more than {_LARGEST} bytes", request=request)
-                parts.append(part)
+                if size <= _LARGEST:
+                    parts.append(part)
+                else:
+                    await response.aclose()
+        except httpx.TransportError:
+            if size <= _LARGEST:
+                raise
         finally:
             with trio.move_on_after(1, shield=True):
                 await response.aclose()
+        if size > _LARGEST:
+            raise httpx.DecodingError(f"the answer has more than {_LARGEST} bytes", request=request)
         return Answer(response.status_code, response.headers, b"".join(parts))
 
     def _log_exchange(self, method: str, url: str, payload: Any, answer: Answer) -> None:
@@ -143,17 +153,26 @@ def _masked(document: Any) -> Any:
 
 
 def _unreachable(issuer: str, method: str, url: str, error: httpx.HTTPError) -> Unreachable:
-    what = str(error) or type(error).__name__
+    causes = list(_causes(error))
+    what = next((text for text in map(str, causes) if text), type(error).__name__)
     if isinstance(error, httpx.TimeoutException):
         what = f"no answer in time ({type(error).__name__})"
-    untrusted = "CERTIFICATE_VERIFY_FAILED" in what
-    if untrusted:
+    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if untrusted is not None:
+        what = f"its TLS certificate is not trusted ({untrusted.verify_message})"
         what += "; if the CA is yours, name its root in the issuer's ca_bundle or in LEGO_CA_CERTIFICATES"
     return Unreachable(
         f"issuer '{issuer}': {method} {url}: {what}",
         stale=isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError),
-        hopeless=untrusted or isinstance(error, httpx.DecodingError),
+        hopeless=untrusted is not None or isinstance(error, httpx.DecodingError),
     )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it: the libraries in between pass on neither its text nor its type."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @asynccontextmanager

@@ -1,0 +1,131 @@
+"""What the tests of issuance share: solvers that talk to pebble-challtestsrv, and an issuer with short waits."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+import trio
+from prometheus_client import CollectorRegistry
+
+from acme_manager.config.model import Common, IssuerConfig
+from acme_manager.domain.keys import KeyType, make_csr, make_key
+from acme_manager.domain.names import parse_identifier
+from acme_manager.issuance.issuer import AcmeIssuer, open_issuer
+from acme_manager.ports import Challenge, Issued, OrderRequest, PlacedOrder, Solver, Step, Trace
+from tests.parts.challtestsrv import Challtestsrv
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)  # noqa: TID251 the CA goes by real time
+
+
+@attrs.frozen
+class DnsSolver:
+    """dns-01 by TXT records in pebble-challtestsrv. `lying` writes values that no CA accepts."""
+
+    server: Challtestsrv
+    lying: bool = False
+    type: str = "dns-01"
+
+    async def plan(self, challenges: Sequence[Challenge]) -> Sequence[Trace]:
+        return [
+            {
+                "host": f"_acme-challenge.{one.identifier.base}",
+                "value": "wrong" if self.lying else _digest(one.key_authorization),
+            }
+            for one in challenges
+        ]
+
+    @asynccontextmanager
+    async def presented(self, traces: Sequence[Trace]) -> AsyncIterator[None]:
+        try:
+            for trace in traces:
+                await self.server.set_txt(trace["host"], trace["value"])
+            yield
+        finally:
+            with trio.move_on_after(5, shield=True):
+                await self.remove(traces)
+
+    async def remove(self, traces: Sequence[Trace]) -> None:
+        for trace in traces:
+            await self.server.clear_txt(trace["host"])
+
+
+@attrs.frozen
+class HttpSolver:
+    """http-01 by pebble-challtestsrv's own responder."""
+
+    server: Challtestsrv
+    type: str = "http-01"
+
+    async def plan(self, challenges: Sequence[Challenge]) -> Sequence[Trace]:
+        return [{"token": one.token, "content": one.key_authorization} for one in challenges]
+
+    @asynccontextmanager
+    async def presented(self, traces: Sequence[Trace]) -> AsyncIterator[None]:
+        for trace in traces:
+            await self.server.add_http01(trace["token"], trace["content"])
+        yield
+
+    async def remove(self, traces: Sequence[Trace]) -> None:
+        """Tokens are used once; the server has no harm of old ones."""
+
+
+def _digest(key_authorization: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(key_authorization.encode()).digest()).rstrip(b"=").decode()
+
+
+@attrs.define
+class Record:
+    """What an order told on its way."""
+
+    placed: list[PlacedOrder] = attrs.field(factory=list)
+    steps: list[Step] = attrs.field(factory=list)
+
+    async def on_placed(self, order: PlacedOrder) -> None:
+        self.placed.append(order)
+
+    def on_step(self, step: Step) -> None:
+        self.steps.append(step)
+
+
+def make_request(*names: str, key_type: KeyType = KeyType.EC256, days: int = 0, profile: str = "") -> OrderRequest:
+    identifiers = tuple(parse_identifier(name) for name in names)
+    csr = make_csr(make_key(key_type), identifiers)
+    return OrderRequest(identifiers=identifiers, csr=csr, days=days, profile=profile)
+
+
+async def issue(
+    issuer: AcmeIssuer,
+    request: OrderRequest,
+    solver: Solver,
+    *,
+    record: Record | None = None,
+    resume: PlacedOrder | None = None,
+) -> Issued:
+    kept = Record() if record is None else record
+    with trio.fail_after(60):
+        return await issuer.issue(request, solver, placed=kept.on_placed, step=kept.on_step, resume=resume)
+
+
+def opened(
+    directory: str, folder: Path, *, ca: Path | None = None, registry: CollectorRegistry | None = None, **config: object
+) -> AbstractAsyncContextManager[AcmeIssuer]:
+    settings = {"contact": "ops@example.org", "overall_request_limit": 1000, "ca_bundle": ca} | config
+    common = Common(
+        rootpath_account=folder / "accounts", http_client_retry_wait_min=0.05, http_client_retry_wait_max=0.5
+    )
+    return open_issuer(
+        IssuerConfig(name="ca", ca_dir_url=directory, **settings),  # type: ignore[arg-type]
+        common,
+        {},
+        registry or CollectorRegistry(),
+        SystemClock(),
+    )
