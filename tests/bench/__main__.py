@@ -1,0 +1,51 @@
+"""The command line of scripts/bench."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import trio
+
+from tests.bench.api import bench_api
+from tests.bench.contenders import CONTENDERS
+from tests.bench.issue import Plan, bench_issue
+from tests.bench.parts import BenchFailed
+from tests.parts.program import PartFailed
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Measure the server beside what it is compared with."
+    )
+    parser.add_argument("what", nargs="?", choices=["issue", "api", "all"], default="all")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--certificates", type=int, default=Plan().certificates, help="issue: for us and the bare loop")
+    parser.add_argument("--peers", type=int, default=Plan().peers, help="issue: certificates for lego and certbot")
+    parser.add_argument("--in-flight", type=int, default=Plan().in_flight, help="issue: orders at once")
+    parser.add_argument(
+        "--only", action="append", choices=list(CONTENDERS), help="issue: only these; may be given several times"
+    )
+    parser.add_argument("--seconds", type=int, default=10, help="api: how long each load lasts")
+    given = parser.parse_args(arguments)
+    plan = Plan(
+        rounds=given.rounds,
+        certificates=given.certificates,
+        peers=given.peers,
+        in_flight=given.in_flight,
+        contenders=tuple(given.only or CONTENDERS),
+    )
+    try:
+        if given.what in {"issue", "all"}:
+            trio.run(bench_issue, plan)
+        if given.what in {"api", "all"}:
+            trio.run(bench_api, given.rounds, given.seconds)
+    except (BenchFailed, PartFailed) as error:
+        sys.stderr.write(f"scripts/bench: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
