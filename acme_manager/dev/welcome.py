@@ -32,6 +32,11 @@ class Places:
     folder: Folder
 
 
+def say(text: str) -> None:
+    """Show a text at once, even where standard output is a pipe."""
+    print(text, flush=True)
+
+
 def banner(places: Places) -> str:
     """The text once the server answers; its curl lines work as they stand."""
     folder, url = places.folder, places.url
