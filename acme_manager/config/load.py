@@ -68,7 +68,7 @@ class _Reading:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.complaints: list[Complaint] = []
+        self.complaints = list(document.doubled)
 
     def complain(self, steps: Steps, message: str) -> None:
         self.complaints.append(self.document.complaint(steps, message))
