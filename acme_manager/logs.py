@@ -137,7 +137,7 @@ def _is_secret(key: str) -> bool:
 
 
 def _json(fields: Any) -> str:
-    return json.dumps(fields, default=str, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(fields, default=str, skipkeys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _logfmt(fields: Fields) -> str:

@@ -14,7 +14,7 @@ from acme_manager.config.environment import read_dns, with_vault_variables
 from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
 from acme_manager.config.readers import kind_of
 from acme_manager.config.schema import Problem, structure, unknown_key
-from acme_manager.errors import Complaint, ConfigInvalid
+from acme_manager.errors import ConfigInvalid
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 

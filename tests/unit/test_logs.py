@@ -218,3 +218,9 @@ def test_a_reader_that_has_gone_does_not_end_what_was_going_on(out: Any) -> None
     logs.configure("info", "logfmt", Gone())  # type: ignore[arg-type]
     structlog.get_logger().info("x")
     logging.getLogger("library").warning("x")
+
+
+def test_a_value_that_json_can_not_hold_does_not_end_what_was_going_on(out: Any) -> None:
+    logs.configure("info", "json", out)
+    structlog.get_logger().info("x", value=[{("a", 1): 2, "b": {1}}])
+    assert json.loads(out.last)["value"] == [{"b": "{1}"}]
