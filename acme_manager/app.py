@@ -26,6 +26,7 @@ from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.issuance.issuer import open_issuer
+from acme_manager.metrics import new_registry
 from acme_manager.ports import Step
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
@@ -43,6 +44,8 @@ from acme_manager.services.store import CertificateStore
 from acme_manager.services.tokens import Tokens
 from acme_manager.storage.vault import VaultStorage, open_vault
 from acme_manager.structure import background, lone_error
+from acme_manager.workers.issuer_health import IssuerHealth
+from acme_manager.workers.schedule import WorkerMetrics, every
 
 _log = structlog.get_logger(__name__)
 
@@ -76,15 +79,18 @@ async def serve(config: Config, flags: Flags, *, started: Callable[[Running], No
 
 
 async def _serve(config: Config, flags: Flags, stopping: trio.Event, started: Callable[[Running], None] | None) -> None:
-    registry = CollectorRegistry()
+    registry = new_registry("server")
     async with (
         open_vault(config.vault, registry) as storage,
         _open_issuers(config, registry) as (issuers, challenges),
         open_jobs() as jobs,
     ):
-        services, loader = _assemble(config, flags, registry, storage, issuers, challenges, jobs)
+        watch = IssuerHealth(issuers)
+        services, loader = _assemble(config, flags, registry, storage, issuers, challenges, watch, jobs)
+        metrics = WorkerMetrics.on(registry)
+        workers = [every(flags.check_issuer_interval, "issuer health", watch.check_all, metrics)]
         with services.progress.watched_by(_log_step):
-            async with background(loader.run), trio.open_nursery() as api:
+            async with background(loader.run, *workers), trio.open_nursery() as api:
                 app = build_app(services, ApiSettings.from_flags(flags))
                 urls = await api.start(partial(serve_api, app, flags, stopping=stopping))
                 _log.info("server ready", urls=",".join(urls), instance=services.instance_id)
@@ -116,6 +122,7 @@ def _assemble(
     storage: VaultStorage,
     issuers: Issuers,
     challenges: HttpChallenges,
+    watch: IssuerHealth,
     jobs: Jobs,
 ) -> tuple[Services, Loader]:
     clock, state, progress = SystemClock(), State(), Progress()
@@ -143,7 +150,10 @@ def _assemble(
         certificates=certificates,
         tokens=tokens,
         challenges=challenges,
-        health=Health({"storage": storage.health, "state": state.health}),
+        health=Health(
+            {"storage": storage.health, "state": state.health},
+            lambda: {f"issuer {name}": wrong for name, wrong in watch.report().items()},
+        ),
         progress=progress,
         clock=clock,
         registry=registry,

@@ -16,7 +16,6 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 import structlog
-from structlog.processors import CallsiteParameter, CallsiteParameterAdder
 from structlog.typing import Processor
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -42,7 +41,7 @@ def configure(level: str, format: str, stream: BinaryIO | None = None) -> None:
     `level` is debug, info, warn or error, and anything else means info; `format` json means JSON, else logfmt.
     """
     threshold = _LEVELS.get(level.lower(), logging.INFO)
-    output = _Output(stream or sys.stdout.buffer)
+    target = stream or sys.stdout.buffer
     render = _json if format == "json" else _logfmt
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -54,15 +53,15 @@ def configure(level: str, format: str, stream: BinaryIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            CallsiteParameterAdder({CallsiteParameter.FILENAME, CallsiteParameter.LINENO}),
+            _add_caller,
             *shared,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=lambda *_: output,
+        logger_factory=lambda name="", *_: _Output(target, name),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Records(shared, output.write)]
+    root.handlers = [_Records(shared, _Output(target).write)]
     root.setLevel(threshold)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
@@ -71,8 +70,9 @@ def configure(level: str, format: str, stream: BinaryIO | None = None) -> None:
 class _Output:
     """Writes lines; where nobody can take them they are lost, since a server must not end because its log has."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, name: str = "") -> None:
         self._stream = stream
+        self.caller = name.removeprefix("acme_manager.")
 
     def write(self, line: bytes) -> None:
         with suppress(OSError, ValueError):
@@ -94,9 +94,7 @@ class _Records(logging.Handler):
             line: Any = {
                 "event": record.getMessage(),
                 "level": record.levelname.lower(),
-                "filename": record.filename if hasattr(record, "filename") else record.module,
-                "lineno": record.lineno,
-                "logger": record.name,
+                "caller": record.name,
             }
             if record.exc_info:
                 line["exc_info"] = record.exc_info
@@ -107,11 +105,16 @@ class _Records(logging.Handler):
             self.handleError(record)
 
 
+def _add_caller(logger: _Output, _: str, fields: Fields) -> Fields:
+    """The module that logs. Looking for the line too would cost as much as all the rest (it walks the stack)."""
+    fields["caller"] = logger.caller
+    return fields
+
+
 def _ordered(fields: Fields) -> Fields:
     """Our names for structlog's fields, the fixed ones first."""
-    file, line = fields.pop("filename", "?"), fields.pop("lineno", 0)
     level = fields.pop("level", "info")
-    first = (fields.pop("ts", ""), f"{file}:{line}", _NAMES.get(level, level), fields.pop("event", ""))
+    first = (fields.pop("ts", ""), fields.pop("caller", ""), _NAMES.get(level, level), fields.pop("event", ""))
     return {**dict(zip(_FIRST, first, strict=True)), **fields}
 
 
@@ -137,7 +140,7 @@ def _is_secret(key: str) -> bool:
 
 
 def _json(fields: Any) -> str:
-    return json.dumps(fields, default=str, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(fields, default=str, skipkeys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _logfmt(fields: Fields) -> str:

@@ -21,7 +21,7 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def new_registry(program: str) -> CollectorRegistry:
-    """A registry with the process's own figures and `acme_manager_<program>_build_info` (`server` or `client`)."""
+    """A registry with the process's own figures and what is known about the build of `program`, server or client."""
     disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter, which nobody asks for
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -42,7 +42,6 @@ def _register_build_info(registry: CollectorRegistry, program: str) -> None:
         "goos": sys.platform,
         "goarch": _MACHINES.get(platform.machine(), platform.machine()),
     }
-    info = Gauge(
-        f"{PREFIX}_{program}_build_info", "Version and platform of the program; always 1", facts, registry=registry
-    )
-    info.labels(**facts).set(1)
+    for name in ("build_info", f"{program}_build_info"):  # the guide's name, and that of the Go original's dashboards
+        info = Gauge(f"{PREFIX}_{name}", "Version and platform of the program; always 1", facts, registry=registry)
+        info.labels(**facts).set(1)

@@ -184,6 +184,10 @@ class Issuer(Protocol):
         """
         ...
 
+    async def check(self) -> None:
+        """Ask whether the CA answers and our account there is in order; makes the account where there is none yet."""
+        ...
+
     async def revoke(self, certificate: str, reason: int | None = None) -> None:
         """Revoke a PEM leaf with the account key; one that is revoked or expired already counts as done.
 

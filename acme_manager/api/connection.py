@@ -25,6 +25,8 @@ from hypercorn.typing import AppWrapper, ConnectionState
 
 _log = structlog.get_logger(__name__)
 
+_PART = 64 * 1024  # bytes of an answer that are sent without waiting for its end
+
 
 @attrs.frozen(kw_only=True)
 class Limits:
@@ -115,6 +117,7 @@ class Connection(TCPServer):
         self._shared = context
         self._timer = IdleTimer(context)
         self.idle_task = self._timer  # type: ignore[assignment]
+        self._unsent = bytearray()
 
     async def run(self) -> None:
         """Serve until either side closes. Raises nothing: one client's nonsense must not reach the others."""
@@ -131,10 +134,16 @@ class Connection(TCPServer):
         if not isinstance(event, RawData):
             await super().protocol_send(event)
             return
+        self._unsent += event.data
+        if self._unsent and (len(self._unsent) >= _PART or not self._in_answer()):
+            await self._write()
+
+    async def _write(self) -> None:
         async with self.send_lock:
+            data, self._unsent = bytes(self._unsent), bytearray()
             with self._shared.writing() as scope:
                 try:
-                    await self.stream.send_all(event.data)
+                    await self.stream.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     await self.protocol.handle(Closed())
         if scope.cancelled_caught:
@@ -161,3 +170,8 @@ class Connection(TCPServer):
         if not isinstance(protocol, H11Protocol):
             return False
         return protocol.connection.their_state is h11.IDLE and bool(protocol.connection.trailing_data[0])
+
+    def _in_answer(self) -> bool:
+        """Whether an answer has begun and not ended. Its parts are sent as one: writing costs more than they do."""
+        protocol = self.protocol.protocol
+        return isinstance(protocol, H11Protocol) and protocol.connection.our_state is h11.SEND_BODY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import ClassVar, cast
 
 from quart import current_app
 from quart import request as quart_request
@@ -17,6 +17,10 @@ API_KEY_CHALLENGE = 'ApiKey realm="acme-manager", header="X-API-Key"'
 
 class ApiRequest(TrioRequest):
     """A request, with what is found out about it while it is served."""
+
+    # None of our blueprints has hooks of its own, and Quart looks for them four times per request.
+    blueprint = None
+    blueprints: ClassVar[list[str]] = []
 
     request_id: str = ""
     owner: str = ""  # the username of the token, once it is known to be good

@@ -61,7 +61,7 @@ async def ready() -> Response:
     except trio.TooSlowError:
         report = {"checks": f"not all parts answered within {_READY_WITHIN:g} s"}
     works = not any(report.values())
-    parts = {part: wrong or "ok" for part, wrong in report.items()}
+    parts = {part: wrong or "ok" for part, wrong in {**report, **services().health.others()}.items()}
     return answer({"ready": works, "parts": parts}, 200 if works else 503)
 
 

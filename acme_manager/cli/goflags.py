@@ -13,8 +13,9 @@ from typing import NoReturn, TypeVar
 
 import attrs
 
-from acme_manager.cli.values import BOOLEANS, format_value, parse_value
+from acme_manager.cli.values import format_value, parse_value
 from acme_manager.config.flag import Flag, FlagValue, Kind, as_fields, flags_of
+from acme_manager.config.readers import GO_BOOLEANS
 
 _HELP = frozenset({"-h", "--h", "-help", "--help"})
 _HELP_ALL = frozenset({"-help-all", "--help-all"})
@@ -96,7 +97,7 @@ def _read(flag: Flag, text: str, earlier: FlagValue | None) -> FlagValue:
 
 
 def _left_over(word: str, last: Flag | None) -> UsageError:
-    if last is not None and last.kind is Kind.BOOL and word in BOOLEANS:
+    if last is not None and last.kind is Kind.BOOL and word in GO_BOOLEANS:
         return UsageError(f"unexpected argument '{word}': write -{last.name}={word}")
     return UsageError(f"unexpected argument '{word}': every option begins with '-', and none takes a second word")
 

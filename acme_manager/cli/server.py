@@ -107,5 +107,5 @@ def _report(error: BaseException) -> int:
     if others:
         unforeseen = not all(isinstance(leaf, AcmeManagerError | OSError) for leaf in others)
         said = "; ".join(dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in others))
-        log.error("the server has ended", err=said, **({"exc_info": error} if unforeseen else {}))
+        log.error("ended by an error", err=said, **({"exc_info": error} if unforeseen else {}))
     return 1

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 
 from acme_manager.config.flag import Flag, FlagValue, Kind
+from acme_manager.config.readers import go_boolean
 from acme_manager.domain.durations import format_go_duration, parse_go_duration
 
-BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
 _INTEGER = re.compile(r"[+-]?[0-9a-zA-Z_]+", re.ASCII)
 _OLD_OCTAL = re.compile(r"[+-]?0[0-7_]+")
 
@@ -23,7 +20,7 @@ def parse_value(flag: Flag, text: str) -> FlagValue:
         case Kind.STRINGS:
             return (text,)
         case Kind.BOOL:
-            return parse_bool(text)
+            return go_boolean(text)
         case Kind.INT:
             number: float = _parse_int(text)
         case Kind.DURATION:
@@ -31,13 +28,6 @@ def parse_value(flag: Flag, text: str) -> FlagValue:
     if (flag.low is not None and number < flag.low) or (flag.high is not None and number > flag.high):
         raise ValueError(f"must be {_bounds(flag)}")
     return number
-
-
-def parse_bool(text: str) -> bool:
-    """Read a boolean as Go's `strconv.ParseBool` does. Raises ValueError."""
-    if text not in BOOLEANS:
-        raise ValueError("must be true or false")
-    return BOOLEANS[text]
 
 
 def _parse_int(text: str) -> int:

@@ -84,9 +84,11 @@ def vault(raw: dict[Any, Any]) -> Iterator[Problem]:
 
 
 def _waits(raw: dict[Any, Any], prefix: str, defaults: tuple[float, float]) -> Iterator[Problem]:
-    given = (raw.get(f"{prefix}wait_{end}") for end in ("min", "max"))
-    shortest, longest = (
-        default if value in (None, "", 0) else value for value, default in zip(given, defaults, strict=True)
-    )
-    if all(isinstance(value, int | float) for value in (shortest, longest)) and shortest > longest:
+    given = [raw.get(f"{prefix}wait_{end}") or None for end in ("min", "max")]
+    shortest, longest = (default if value is None else value for value, default in zip(given, defaults, strict=True))
+    if not (isinstance(shortest, int | float) and isinstance(longest, int | float) and shortest > longest):
+        return
+    if given[0] is None:
+        yield (f"{prefix}wait_max",), f"must not be below '{prefix}wait_min', which is {shortest:g}"
+    else:
         yield (f"{prefix}wait_min",), f"must not be above '{prefix}wait_max', which is {longest:g}"

@@ -15,16 +15,19 @@ import yaml
 
 from acme_manager.errors import Complaint, ConfigInvalid
 
+_QUOTED = r"'[^']{2,}'|\"[^\"]{2,}\""
+
 Steps = tuple[str | int, ...]
 """Where a value is: keys and positions from the top."""
 
 
 @attrs.frozen
 class Document:
-    """A file's content, and the lines of what is in it."""
+    """A file's content, the lines of what is in it, and complaints about keys that are in it twice."""
 
     content: Any = attrs.field(repr=False)
     lines: dict[Steps, int]
+    doubled: list[Complaint]
 
     def complaint(self, steps: Steps, message: str) -> Complaint:
         """A complaint about a value; one that is not there is looked for on the line of what should hold it."""
@@ -46,9 +49,8 @@ def read_document(path: Path) -> Document:
         node = loader.get_single_node()
         walk = _Walk()
         walk.visit(node, ())
-        if walk.doubled:
-            raise ConfigInvalid(str(path), walk.doubled)
-        return Document(None if node is None else loader.construct_document(node), walk.lines)
+        content = None if node is None else loader.construct_document(node)
+        return Document(content, walk.lines, walk.doubled)
     except OSError as error:
         reason = f"can't be read: {error.strerror}; -config-path names the file"
     except UnicodeDecodeError as error:
@@ -60,7 +62,7 @@ def read_document(path: Path) -> Document:
         reason = "is not YAML: it holds characters that can't be printed"
     except RecursionError:
         reason = "is nested too deeply"
-    except (ValueError, TypeError, OverflowError):  # a date or a number that looks right and is not, `!!int ""`
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):  # as its constructors happen to fail
         reason = "is not YAML: a value looks like a date or a number and is none; put it in quotes"
     raise ConfigInvalid(str(path), [Complaint("", reason)])
 
@@ -103,9 +105,8 @@ class _Walk:
 
 def _without_values(error: yaml.MarkedYAMLError) -> str:
     """What YAML complains about; the piece of the file it quotes may be a secret."""
-    problem = re.sub(r"'[^']{2,}'|\"[^\"]{2,}\"", "…", error.problem or "can't be read")
+    said = ", ".join(filter(None, (error.context, error.problem)))
     mark = error.problem_mark or error.context_mark
     where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    if isinstance(error, yaml.composer.ComposerError):
-        where += "; a value that begins with * or & must be in quotes"
-    return f"is not YAML: {problem}{where}"
+    hint = "; a value that begins with * or & must be in quotes" if re.search("alias|anchor", said) else ""
+    return f"is not YAML: {re.sub(_QUOTED, '…', said)}{where}{hint}"

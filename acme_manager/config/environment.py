@@ -17,8 +17,6 @@ from acme_manager.config.model import DnsConfig, VaultConfig
 from acme_manager.errors import Complaint
 
 _PREFIX = "ACME_MANAGER_DNS_"
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 T = TypeVar("T")
 
@@ -28,8 +26,8 @@ def read_dns(environ: Mapping[str, str], complaints: list[Complaint]) -> DnsConf
     defaults = DnsConfig()
     reader = _Reader(environ, complaints)
     propagation_wait = reader.read(_PREFIX + "PROPAGATIONWAIT", _whole(0, 3600), defaults.propagation_wait)
-    disable_ans = reader.read(_PREFIX + "PROPAGATIONDISABLEANS", _truth, default=False)
-    ask_resolvers = reader.read(_PREFIX + "PROPAGATIONRNS", _truth, default=False)
+    disable_ans = reader.read(_PREFIX + "PROPAGATIONDISABLEANS", readers.go_boolean, default=False)
+    ask_resolvers = reader.read(_PREFIX + "PROPAGATIONRNS", readers.go_boolean, default=False)
     if propagation_wait and (disable_ans or ask_resolvers):
         complaints.append(
             Complaint(
@@ -43,7 +41,7 @@ def read_dns(environ: Mapping[str, str], complaints: list[Complaint]) -> DnsConf
         propagation_wait=propagation_wait,
         ask_authoritative=not disable_ans,
         ask_resolvers=ask_resolvers,
-        follow_cname=not reader.read("LEGO_DISABLE_CNAME_SUPPORT", _truth, default=False, file=False),
+        follow_cname=not reader.read("LEGO_DISABLE_CNAME_SUPPORT", readers.go_boolean, default=False, file=False),
         authoritative_port=reader.read(_PREFIX + "AUTHORITATIVE_PORT", _port, defaults.authoritative_port),
     )
 
@@ -87,12 +85,6 @@ def _whole(low: int, high: int) -> Callable[[str], float]:
         return float(text)
 
     return parse
-
-
-def _truth(text: str) -> bool:
-    if text not in _TRUE | _FALSE:
-        raise ValueError("must be true or false")
-    return text in _TRUE
 
 
 def _port(text: str) -> int:

@@ -14,7 +14,7 @@ from acme_manager.config.environment import read_dns, with_vault_variables
 from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
 from acme_manager.config.readers import kind_of
 from acme_manager.config.schema import Problem, structure, unknown_key
-from acme_manager.errors import Complaint, ConfigInvalid
+from acme_manager.errors import ConfigInvalid
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
@@ -68,7 +68,7 @@ class _Reading:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.complaints: list[Complaint] = []
+        self.complaints = list(document.doubled)
 
     def complain(self, steps: Steps, message: str) -> None:
         self.complaints.append(self.document.complaint(steps, message))

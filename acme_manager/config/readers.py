@@ -18,6 +18,10 @@ from acme_manager.errors import InvalidRequest
 
 Reader = Callable[[Any], Any]
 
+GO_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
 _NAMES = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
 
 
@@ -40,6 +44,13 @@ def truth(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueError(f"must be true or false, not {kind_of(value)}")
+
+
+def go_boolean(value: str) -> bool:
+    """A boolean of a flag or a variable, as Go's `strconv.ParseBool` has it."""
+    if value not in GO_BOOLEANS:
+        raise ValueError("must be true or false")
+    return GO_BOOLEANS[value]
 
 
 def whole(low: int, high: int) -> Reader:

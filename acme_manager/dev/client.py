@@ -34,7 +34,7 @@ class ApiClient:
         """Wait until the server can do its work: it answers before it has read what its store holds."""
         answer = None
         with trio.move_on_after(_READY):
-            while (answer := await self._call("GET", "/ready", {}, {200, 503})).status_code != 200:
+            while (answer := await self._call("GET", "/ready", {}, {200, 503})).status_code != 200:  # noqa: ASYNC110 all we can do is ask
                 await trio.sleep(_POLL)
             return
         parts = answer.text[:500].strip() if answer else "no answer"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ import dns.tsig
 import trio
 import yaml
 
+from acme_manager import logs
 from acme_manager.app import Running, serve
 from acme_manager.config.load import load
 from acme_manager.config.model import Config, Flags
@@ -23,7 +23,7 @@ from acme_manager.dev.nameserver import open_nameserver
 from acme_manager.dev.openbao import OpenBao, open_openbao
 from acme_manager.dev.ports import HOST, free_port
 from acme_manager.dev.server_config import ISSUER, TSIG_ALGORITHM, TSIG_KEY, config_of, environ_of
-from acme_manager.dev.welcome import Places, banner, chain_of, describe, trail
+from acme_manager.dev.welcome import Places, banner, chain_of, describe, say, trail
 from acme_manager.structure import background, lone_error
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
@@ -34,6 +34,8 @@ async def serve_dev(flags: Flags) -> None:
 
     Raises DevFailed when a part does not start or ends by itself, and whatever `app.serve` raises.
     """
+    if flags.log_level == Flags().log_level:  # a line for every request would bury what people are to see
+        logs.configure("warn", flags.log_format)
     for name in _PROXIES:  # all our peers are on the loopback address, where no proxy finds them
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)
@@ -95,19 +97,19 @@ async def _welcome(running: Running, flags: Flags, folder: Folder, state: State,
         await api.wait_until_ready()
         bearer = await api.token(state.api_key, state.bearer)
         folder.save(attrs.evolve(state, bearer=bearer, api_port=urlsplit(url).port or 0))
-        print(
+        say(
             banner(
                 Places(url=url, bearer=bearer, api_key=state.api_key, ca_directory=openbao.ca_directory, folder=folder)
             )
         )
         domain = flags.dev_first_certificate
         if domain:
-            print(f"A first certificate (-dev.first-certificate={domain}):")
+            say(f"A first certificate (-dev.first-certificate={domain}):")
             try:
                 with trail(domain) as shown, running.services.progress.watched_by(shown.see):
                     answer = await api.certificate(domain, bearer)
             except DevFailed as error:
-                print(f"No first certificate: {error}", file=sys.stderr, flush=True)
+                say(f"No first certificate: {error}")
             else:
-                print(describe(chain_of(answer)))
-        print("Ctrl-C stops the server.")
+                say(describe(chain_of(answer)))
+        say("Ctrl-C stops the server.")

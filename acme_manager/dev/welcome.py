@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,11 @@ class Places:
     api_key: str = attrs.field(repr=False)
     ca_directory: str
     folder: Folder
+
+
+def say(text: str) -> None:
+    """Show a text at once, even where standard output is a pipe."""
+    print(text, flush=True)
 
 
 def banner(places: Places) -> str:
@@ -74,24 +80,26 @@ class Trail:
     def __init__(self, domain: str, out: TextIO) -> None:
         self._domain, self._out, self._grows = domain, out, out.isatty()
         self._began = time.monotonic()
-        self._texts: list[str] = []
+        self._steps: list[Step] = []
 
     def see(self, id: CertificateId, step: Step) -> None:
         """A step was taken; those of other certificates are left out."""
         if id.domain == self._domain:
-            self._texts.append(f"{step} {time.monotonic() - self._began:.2f} s")
-            self._show(self._texts[-1])
+            self._steps.append(step)
+            self._show(f"{time.monotonic() - self._began:.2f} s")
 
-    def _show(self, text: str) -> None:
+    def _show(self, elapsed: str) -> None:
         if self._grows:
-            self._out.write(f"\r\x1b[K{self._domain}: {' > '.join(self._texts)}")
+            line = f"{self._domain}: {' > '.join(self._steps)}, {elapsed}"
+            room = shutil.get_terminal_size().columns - 1  # a line that wraps can't be rewritten
+            self._out.write("\r\x1b[K" + (line if len(line) <= room else "…" + line[1 - room :]))
         else:
-            self._out.write(f"{self._domain}: {text}\n")
+            self._out.write(f"{self._domain}: {self._steps[-1]} {elapsed}\n")
         self._out.flush()
 
     def end(self) -> None:
         """Finish the growing line."""
-        if self._grows and self._texts:
+        if self._grows and self._steps:
             self._out.write("\n")
 
 

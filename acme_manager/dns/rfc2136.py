@@ -30,6 +30,7 @@ from acme_manager.dns.memo import Memo
 from acme_manager.dns.propagation import Timing
 from acme_manager.dns.tsig import read_key
 from acme_manager.dns.variables import Variables
+from acme_manager.dns.wire import Server
 from acme_manager.errors import DnsFailed
 
 PREFIXES = {"rfc2136": ("RFC2136_", "DNSUPDATE_"), "dnsupdate": ("DNSUPDATE_", "RFC2136_")}
@@ -87,7 +88,7 @@ class Rfc2136:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._zones = Memo[str](_ZONE_MEMORY, 4096)  # of names
-        self._server = f"{settings.host}:{settings.port}"
+        self._server = str(Server(settings.host, settings.port))
 
     @property
     def timing(self) -> Timing:

@@ -138,7 +138,7 @@ class DnsSolver:
             except DnsFailed as error:
                 left[record] = str(error)
             except Exception as error:  # a defect in a provider must not hide how the validation ended
-                left[record] = repr(error)
+                left[record] = type(error).__name__
                 log.exception("provider failed", provider=record.provider)
 
         try:

@@ -57,15 +57,18 @@ class Accounts:
         if problem is None or problem.code not in _MAY_BE_THE_ACCOUNT:
             return None
         async with self._lock:
-            if self._account is not None and self._account != lost:
+            # By identity: an account that was registered again may have its old URL.
+            if self._account is not None and self._account is not lost:
                 return self._account
             with self._readable():
-                self._account = self._on_disk() or self._account
-                if self._account == lost:
-                    if problem.code != _UNKNOWN:
-                        return None
+                kept = self._on_disk()
+                if kept is not None and kept != lost:
+                    self._account = kept
+                elif problem.code == _UNKNOWN:
                     _log.warning("CA no longer knows our account", issuer=self._config.name, account=lost.url)
                     self._account = await self._find_or_register(lost.key)
+                else:
+                    return None
             return self._account
 
     async def unregister(self) -> bool:

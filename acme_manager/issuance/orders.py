@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 _PEM_CHAIN = "application/pem-certificate-chain"
 _GONE = frozenset({"malformed", "unauthorized"})  # with 4xx: how CAs say that there is no such order for us
-_DONE = frozenset({"alreadyRevoked"})
+_BAD_REASON = "badRevocationReason"
+_REVOCATION_REFUSALS = frozenset({"alreadyRevoked", _BAD_REASON})
 
 
 @attrs.frozen
@@ -85,11 +86,16 @@ class Orders:
         wanted: dict[str, Any] = {"certificate": b64(certificate)}
         if reason is not None:
             wanted["reason"] = reason
+        refusal = ""
         try:
             await self._post("revoke", await self.client.url_of("revokeCert"), wanted)
         except IssuanceFailed as error:
-            if error.problem is None or error.problem.code not in _DONE:
+            refusal = error.problem.code if error.problem else ""
+            if refusal not in _REVOCATION_REFUSALS or (refusal == _BAD_REASON and reason is None):
                 raise
+        if refusal == _BAD_REASON:
+            # Some CAs take no reasons at all; revoked for no reason is better than valid.
+            await self.revoke(certificate, None)
 
     async def _post(
         self, doing: str, url: str, payload: Mapping[str, Any] | None = None, *, accept: str = ""

@@ -26,6 +26,12 @@ _log = structlog.get_logger(__name__)
 _LARGEST = 1024 * 1024
 _CONNECTIONS = 8  # orders share them; more only makes CAs throttle
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=30, pool=60)
+_HEADERS = {
+    "User-Agent": f"acme-manager/{__version__}",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # what isn't compressed can't blow up
+    "Accept-Language": "en",
+}
 _SECRET = frozenset({"token", "keyAuthorization", "externalAccountBinding", "hmac", "secret_id", "signature"})
 
 
@@ -64,11 +70,15 @@ class Unreachable(IssuerUnavailable):
 
 
 class Transport:
-    """Sends to one CA."""
+    """Sends to one CA.
+
+    Over httpx's transport and not its client: with redirects, cookies and authentication out of the question, all that
+    the client would add is a fifth of the CPU time of a request.
+    """
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        wire: httpx.AsyncBaseTransport,
         config: IssuerConfig,
         metrics: IssuanceMetrics,
         *,
@@ -76,8 +86,10 @@ class Transport:
         server_name: str = "",
     ) -> None:
         self.issuer, self.directory_url = config.name, check_url(config.name, config.ca_dir_url)
-        self._http, self._metrics, self._debug = http, metrics, debug
-        self._extensions = {"sni_hostname": server_name} if server_name else {}
+        self._wire, self._metrics, self._debug = wire, metrics, debug
+        self._extensions: dict[str, Any] = {"timeout": _TIMEOUT.as_dict()}
+        if server_name:
+            self._extensions["sni_hostname"] = server_name
         self._budget = Budget.full(config.overall_request_limit, trio.current_time())
 
     async def send(
@@ -91,10 +103,12 @@ class Transport:
         self._budget, wait = self._budget.spend(trio.current_time())
         if wait:
             await trio.sleep(wait)
-        headers = {"Content-Type": "application/jose+json"} if body is not None else {}
+        headers = dict(_HEADERS)
+        if body is not None:
+            headers["Content-Type"] = "application/jose+json"
         if accept:
             headers["Accept"] = accept
-        request = self._http.build_request(method, target, content=body, headers=headers, extensions=self._extensions)
+        request = httpx.Request(method, target, content=body, headers=headers, extensions=self._extensions)
         try:
             answer = await self._exchange(request)
         except httpx.HTTPError as error:
@@ -106,24 +120,26 @@ class Transport:
         return answer
 
     async def _exchange(self, request: httpx.Request) -> Answer:
-        response = await self._http.send(request, stream=True)
+        response = await self._wire.handle_async_request(request)
+        stream = response.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
         parts: list[bytes] = []
         size = 0
         try:
             # Not left before its end, or httpx's generators would be left to the garbage collector: closing the
-            # response is what ends it.
-            async for part in response.aiter_raw():
+            # stream is what ends it.
+            async for part in stream:
                 size += len(part)
                 if size <= _LARGEST:
                     parts.append(part)
                 else:
-                    await response.aclose()
+                    await stream.aclose()
         except httpx.TransportError:
             if size <= _LARGEST:
                 raise
         finally:
             with trio.move_on_after(1, shield=True):
-                await response.aclose()
+                await stream.aclose()
         if size > _LARGEST:
             raise httpx.DecodingError(f"the answer has more than {_LARGEST} bytes", request=request)
         return Answer(response.status_code, response.headers, b"".join(parts))
@@ -189,22 +205,14 @@ async def open_transport(
         url = check_url(config.name, config.ca_dir_url)
     except IssuanceFailed as error:
         raise ConfigInvalid("config", [Complaint(f"issuer.{config.name}.ca_dir_url", str(error))]) from error
-    proxy = proxy_for(url, environ) if wire is None else None
-    async with httpx.AsyncClient(
+    async with wire or httpx.AsyncHTTPTransport(
         verify=tls_context(config, environ),
-        proxy=proxy,
-        transport=wire,
+        proxy=proxy_for(url, environ),
         trust_env=False,  # `.env` counts too, so variables are read from `environ`
-        timeout=_TIMEOUT,
         limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=30),
-        headers={
-            "User-Agent": f"acme-manager/{__version__}",
-            "Accept-Encoding": "identity",  # what isn't compressed can't blow up
-            "Accept-Language": "en",
-        },
-    ) as http:
+    ) as opened:
         yield Transport(
-            http,
+            opened,
             config,
             metrics,
             debug=common.http_client_debug,

@@ -36,9 +36,12 @@ class HttpChallenges:
         try:
             yield
         finally:
-            await self.remove(traces)
+            self._stop(traces)
 
     async def remove(self, traces: Sequence[Trace]) -> None:
         """Stop serving."""
+        self._stop(traces)
+
+    def _stop(self, traces: Sequence[Trace]) -> None:
         for trace in traces:
             self._answers.pop(trace["token"], None)

@@ -9,11 +9,15 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 class Health:
-    """Asks every part that this node needs."""
+    """Asks the parts that this node can't serve without, and tells what is known about those that it can."""
 
-    def __init__(self, checks: Mapping[str, Check]) -> None:
-        self._checks = checks
+    def __init__(self, checks: Mapping[str, Check], others: Callable[[], Mapping[str, str | None]] = dict) -> None:
+        self._checks, self._others = checks, others
 
     async def report(self) -> Mapping[str, str | None]:
-        """Each part's name, with None or what is wrong."""
+        """Each needed part's name, with None or what is wrong."""
         return {part: await check() for part, check in self._checks.items()}
+
+    def others(self) -> Mapping[str, str | None]:
+        """The same of parts without which the node still serves: an issuer that is away."""
+        return self._others()

@@ -40,6 +40,7 @@ from acme_manager.services.store import CertificateStore
 _log = structlog.get_logger(__name__)
 
 _SUPERSEDED = 4  # RFC 5280 section 5.3.1
+_FORGET_SECONDS = 10.0
 
 
 @attrs.frozen(kw_only=True)
@@ -143,7 +144,8 @@ class Issuing:
         except IssuerUnavailable:
             raise  # the order may still come to something: its record stays
         except AcmeManagerError:
-            await self._forget(self.unfinished.get(wanted.id.key))
+            with trio.move_on_after(_FORGET_SECONDS, shield=True):
+                await self._forget(self.unfinished.get(wanted.id.key))
             raise
 
     def _finish(self, record: OrderRecord, issued: Issued) -> StoredCertificate:

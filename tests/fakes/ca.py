@@ -65,6 +65,9 @@ class MemoryCa:
         step(Step.ISSUED)
         return self._issued[order.url]
 
+    async def check(self) -> None:
+        await self._before("check")
+
     async def revoke(self, certificate: str, reason: int | None = None) -> None:
         await self._before("revoke")
         self.revoked.append((certificate, reason))

@@ -51,7 +51,9 @@ class Program:
     folder: Path
     package: str
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    _popen: subprocess.Popen[bytes] | None = None
+    pid: int = attrs.field(default=0, init=False)  # of the present or last run
+    _popen: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
+    _group: int | None = attrs.field(default=None, init=False)  # until we have killed it
 
     @property
     def name(self) -> str:
@@ -68,19 +70,15 @@ class Program:
         """How the last run ended; None while it runs."""
         return self._popen.poll() if self._popen else None
 
-    @property
-    def pid(self) -> int:
-        """The process id of the present or last run."""
-        if self._popen is None:
-            raise PartFailed(f"{self.name} was never started")
-        return self._popen.pid
-
     def log(self) -> str:
         """Everything it has written so far."""
         return (self.folder / "log").read_text(errors="replace")
 
     def start(self) -> None:
         """Start it in its own process group. It is killed when this process dies, however that happens."""
+        if self.alive:
+            raise PartFailed(f"{self.name} is running already")
+        self.kill()
         binary = shutil.which(self.argv[0], path=_PATH)
         if binary is None:
             raise PartFailed(
@@ -97,6 +95,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.pid = self._group = self._popen.pid
 
     async def ready(self, answers: Callable[[], Awaitable[object]], within: float = 15.0) -> None:
         """Wait until `answers()` no longer raises a network error; on failure the program is killed.
@@ -111,7 +110,7 @@ class Program:
                         if self.alive:  # or somebody else has answered on that port
                             return
                     await trio.sleep(_LOOK)
-            how = "did not answer" if self.alive else f"ended with status {self._popen and self._popen.returncode}"
+            how = "did not answer" if self.alive else f"ended with status {self.returncode}"
             log = self.log()
             error = PortTaken if "in use" in log else PartFailed
             raise error(f"{self.name} {how}; its log ends with\n{log[-3000:]}")
@@ -121,6 +120,8 @@ class Program:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
+        if not self.alive:
+            raise PartFailed(f"{self.name} is not running")
         os.kill(self.pid, number)
 
     def freeze(self) -> None:
@@ -141,12 +142,13 @@ class Program:
         self.kill()
 
     def kill(self) -> None:
-        """End it and everything it started, at once. Does nothing when it has ended."""
-        if self._popen is None or self._popen.returncode is not None:
+        """End it and everything it started, at once; children may have outlived it. Does nothing the second time."""
+        if self._popen is None or self._group is None:
             return
         with suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            os.killpg(self._group, signal.SIGKILL)
         self._popen.wait(timeout=10)
+        self._group = None
 
 
 async def on_free_ports(attempt: Callable[[], Awaitable[T]]) -> T:

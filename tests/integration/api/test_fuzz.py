@@ -85,7 +85,7 @@ def test_no_route_fails_on_what_its_description_allows_or_forbids(served: Served
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @_FUZZ
-        def check(case: schemathesis.Case[Any, Any, Any]) -> None:
+        def check(case: schemathesis.Case[Any]) -> None:
             case.call_and_validate(headers={**served.bearer, **ADMIN}, timeout=_WITHIN, checks=_CHECKS)
 
         check()

@@ -150,7 +150,7 @@ async def test_a_zone_that_its_parent_does_not_delegate_is_found_after_the_paren
     settings = attrs.evolve(config(bind_server), resolvers=(("127.0.0.5", port),))
     async with scripted(("127.0.0.4", port), inner), scripted(("127.0.0.5", port), resolver):
         shared = solvers(bind_server, settings)
-        for domain in ("www.example.test", f"www.{inside}"):
+        for domain in ("example.test", "www.example.test", f"www.{inside}"):
             await shared.solver("rfc2136").plan([challenge(domain)])
         servers = await shared.lookup.authoritative(f"_acme-challenge.www.{inside}")
         assert [str(one) for one in servers] == [f"ns.{inside} (127.0.0.4:{port})"]

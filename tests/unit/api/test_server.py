@@ -184,6 +184,16 @@ async def test_fifty_idle_connections_do_not_hold_up_a_stop() -> None:
             assert await closed_by_server(stream) == b""
 
 
+async def test_an_answer_without_a_body_is_sent_too() -> None:
+    async with open_server() as server, server.client() as client:
+        assert (await client.head("/health")).headers["Content-Length"] == "17"
+        deleted = await client.delete("/api/v1/token/t-alice-", headers=ADMIN)
+        assert deleted.status_code == 404
+        server.api.token()
+        assert (await client.delete("/api/v1/token/t-alice-", headers=ADMIN)).status_code == 204
+        assert len((await client.get("/swagger/swagger-ui-bundle.js")).content) > 1_000_000
+
+
 class Slow:
     """Certificates whose reading takes until it is let go."""
 

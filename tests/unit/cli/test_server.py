@@ -241,9 +241,14 @@ def test_the_package_is_a_program(config: Path) -> None:
 def test_an_interrupt_while_the_configuration_is_read_ends_with_130(tmp_path: Path) -> None:
     fifo = tmp_path / "config.yml"
     os.mkfifo(fifo)
-    with subprocess.Popen(
-        [sys.executable, "-m", "acme_manager", f"-config-path={fifo}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process, fifo.open("wb"):  # returns when the program has opened it for reading
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "acme_manager", f"-config-path={fifo}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+        fifo.open("wb"),
+    ):  # returns when the program has opened it for reading
         process.send_signal(signal.SIGINT)
         said, complained = process.communicate(timeout=30)
     assert (process.returncode, said, complained) == (130, b"", b"")

@@ -5,6 +5,7 @@ import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,6 +58,13 @@ def test_on_a_terminal_one_line_grows() -> None:
     last = text.rpartition("\r\x1b[K")[2]
     assert "ordered" in last
     assert " > issued" in last
+
+
+def test_the_growing_line_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    for line in issue_two_steps(Terminal()).rstrip("\n").split("\r\x1b[K"):
+        assert len(line) < 30
+    assert "> issued, " in line
 
 
 def test_a_trail_without_steps_leaves_no_empty_line() -> None:

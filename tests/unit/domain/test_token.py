@@ -88,7 +88,7 @@ def test_a_secret_of_the_go_program_is_read() -> None:
 
 @pytest.mark.parametrize("record", [{}, {"tokenHash": "x"}, {"tokenHash": "x", "username": "u", "scope": ["root"]}])
 def test_what_is_no_token_is_refused(record: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="token|Scope"):
+    with pytest.raises(ValueError, match=r"token|Scope"):
         token_from_json("x", record)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,53 @@ async def test_a_stop_that_is_ignored_becomes_a_kill(tmp_path: Path) -> None:
     await program.ready(up)
     await program.stop(within=0.1)
     assert not still_running([program.pid])
+
+
+async def test_children_that_outlive_a_program_end_with_it(tmp_path: Path) -> None:
+    program = Program(argv=("sh", "-c", "sleep 1000 & echo $!"), folder=tmp_path, package="dash")
+    program.start()
+    with pytest.raises(PartFailed, match="ended with status 0"):
+        await program.ready(_never)
+    with trio.fail_after(5):
+        while _runs(int(program.log())):  # noqa: ASYNC110 nobody tells us
+            await trio.sleep(0.01)
+
+
+async def test_a_program_that_runs_is_not_started_twice_and_one_that_does_not_gets_no_signal(tmp_path: Path) -> None:
+    program = Program(argv=("sleep", "1000"), folder=tmp_path, package="coreutils")
+    program.start()
+    with pytest.raises(PartFailed, match="sleep is running already"):
+        program.start()
+    program.kill()
+    with pytest.raises(PartFailed, match="sleep is not running"):
+        program.freeze()
+    assert program.returncode == -signal.SIGKILL
+
+
+async def test_a_program_dies_with_whoever_started_it(tmp_path: Path) -> None:
+    body = """if True:
+        import os, pathlib
+        from tests.parts.program import Program
+        program = Program(argv=("sh", "-c", "< fifo; exec sleep 1000"), folder=pathlib.Path.cwd(), package="dash")
+        program.start()
+        with open("fifo", "w"):  # returns once the shell has opened it to read
+            print(program.pid, flush=True)
+            os.kill(os.getpid(), 9)
+    """
+    os.mkfifo(tmp_path / "fifo")
+    root = Path(__file__).parents[3]
+    starter = await trio.run_process(
+        [sys.executable, "-c", body],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(root)},
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+    )
+    assert starter.returncode == -signal.SIGKILL, starter.stderr
+    with trio.fail_after(5):
+        while _runs(int(starter.stdout)):  # noqa: ASYNC110 nobody tells us
+            await trio.sleep(0.01)
 
 
 async def test_a_lost_port_is_tried_again_and_other_failures_are_not(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ async def test_what_is_no_certificate_of_ours_is_left_alone() -> None:
     storage = MemoryStorage(FixedClock())
     strangers: dict[str, dict[str, str]] = {
         "certificates/alice/test/a.example": {"cert": "C", "key": "K"},  # an agent's backup
-        "certificates/alice/test/b.example": {"domain": "a.example", "owner": "alice", "cert": "C"},  # says that it lies elsewhere
+        "certificates/alice/test/b.example": {"domain": "a.example", "owner": "alice", "cert": "C"},  # lies elsewhere
         "certificates/x": {"cert": "C", "days": "many"},
         "certificates/alice/notes": {"text": "hello"},
     }

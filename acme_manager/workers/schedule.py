@@ -1,0 +1,59 @@
+"""The one shape of a worker: a round now and then, for as long as the node runs."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+
+import attrs
+import structlog
+import trio
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+_log = structlog.get_logger(__name__)
+
+
+@attrs.frozen
+class WorkerMetrics:
+    """What is counted about rounds."""
+
+    failures: Counter  # worker
+    last_success: Gauge  # worker; Unix time
+
+    @classmethod
+    def on(cls, registry: CollectorRegistry) -> WorkerMetrics:
+        """Register them."""
+        return cls(
+            Counter("acme_manager_worker_failures", "Rounds that failed", ["worker"], registry=registry),
+            Gauge(
+                "acme_manager_worker_last_success_timestamp_seconds",
+                "When a round last ended well",
+                ["worker"],
+                registry=registry,
+            ),
+        )
+
+
+def every(
+    period: float, name: str, work: Callable[[], Awaitable[object]], metrics: WorkerMetrics
+) -> Callable[[], Awaitable[None]]:
+    """A loop that does `work` at once and then every `period` seconds; a slow round delays the next, and skips none.
+
+    A round that fails is logged and counted, and the loop goes on.
+    """
+    return functools.partial(_loop, period, name, work, metrics)
+
+
+async def _loop(period: float, name: str, work: Callable[[], Awaitable[object]], metrics: WorkerMetrics) -> None:
+    failures = metrics.failures.labels(name)
+    while True:
+        began = trio.current_time()
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 whatever it was, the next round may be better
+            failures.inc()
+            _log.exception("worker round failed", worker=name, error=str(error), next_in=period)
+        else:
+            metrics.last_success.labels(name).set_to_current_time()
+        await trio.sleep_until(began + period)
+        await trio.lowlevel.checkpoint()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import trio
+import trio.testing
+from prometheus_client import CollectorRegistry
+
+from acme_manager.structure import background
+from acme_manager.workers.schedule import WorkerMetrics, every
+
+
+async def test_a_round_comes_at_once_and_then_every_period(autojump_clock: trio.testing.MockClock) -> None:
+    times: list[float] = []
+
+    async def work() -> None:
+        times.append(trio.current_time())
+        await trio.sleep(1)
+
+    async with background(every(10, "w", work, WorkerMetrics.on(CollectorRegistry()))):
+        await trio.sleep(35)
+    assert [round(time - times[0]) for time in times] == [0, 10, 20, 30]
+
+
+async def test_a_round_that_fails_is_counted_and_the_next_one_comes(autojump_clock: trio.testing.MockClock) -> None:
+    registry, rounds = CollectorRegistry(), 0
+
+    async def work() -> None:
+        nonlocal rounds
+        rounds += 1
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("boom")
+
+    async with background(every(10, "w", work, WorkerMetrics.on(registry))):
+        await trio.sleep(25)
+    assert rounds == 3
+    assert registry.get_sample_value("acme_manager_worker_failures_total", {"worker": "w"}) == 3
+    assert registry.get_sample_value("acme_manager_worker_last_success_timestamp_seconds", {"worker": "w"}) is None
+
+
+async def test_a_slow_round_delays_the_next_without_a_rush_afterwards(autojump_clock: trio.testing.MockClock) -> None:
+    times: list[float] = []
+
+    async def work() -> None:
+        times.append(trio.current_time())
+        await trio.sleep(25 if len(times) == 1 else 0)
+
+    async with background(every(10, "w", work, WorkerMetrics.on(CollectorRegistry()))):
+        await trio.sleep(50)
+    assert [round(time - times[0]) for time in times] == [0, 25, 35, 45]
