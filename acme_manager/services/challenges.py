@@ -1,28 +1,33 @@
-"""http-01 answers that this node serves at `/.well-known/acme-challenge/` (RFC 8555 section 8.3)."""
+"""http-01 answers that every node serves at `/.well-known/acme-challenge/` (RFC 8555 section 8.3)."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from acme_manager.errors import ChallengeNotFound
-from acme_manager.ports import Challenge, Trace
+from acme_manager.errors import ChallengeNotFound, Unavailable
+from acme_manager.ports import Challenge, SharedMap, Trace
+
+_PREFIX = "challenge/"
 
 
 class HttpChallenges:
-    """A Solver for http-01 whose answers the API hands out. The configuration calls it `kvring`."""
+    """A Solver for http-01 whose answers lie in the shared map, so that the CA may ask any node.
+
+    The configuration calls it `kvring`.
+    """
 
     type = "http-01"
 
-    def __init__(self) -> None:
-        self._answers: dict[str, str] = {}
+    def __init__(self, shared: SharedMap) -> None:
+        self._shared = shared
 
     def answer(self, token: str) -> str:
         """The key authorization for a token. Raises ChallengeNotFound."""
-        try:
-            return self._answers[token]
-        except KeyError:
-            raise ChallengeNotFound(token) from None
+        found = self._shared.get(_PREFIX + token)
+        if found is None:
+            raise ChallengeNotFound(token)
+        return found.decode()
 
     async def plan(self, challenges: Sequence[Challenge]) -> Sequence[Trace]:
         """The traces hold the whole answer: another process serves them if this one dies."""
@@ -32,7 +37,7 @@ class HttpChallenges:
     async def presented(self, traces: Sequence[Trace]) -> AsyncIterator[None]:
         """Serve the answers for the length of the block."""
         for trace in traces:
-            self._answers[trace["token"]] = trace["answer"]
+            self._shared.put(_PREFIX + trace["token"], trace["answer"].encode())
         try:
             yield
         finally:
@@ -43,5 +48,6 @@ class HttpChallenges:
         self._stop(traces)
 
     def _stop(self, traces: Sequence[Trace]) -> None:
-        for trace in traces:
-            self._answers.pop(trace["token"], None)
+        with suppress(Unavailable):  # whoever leads now has the order's record, and with it the traces
+            for trace in traces:
+                self._shared.remove(_PREFIX + trace["token"])

@@ -29,7 +29,7 @@ from acme_manager.domain.keys import (
 )
 from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.errors import AcmeManagerError, IssuanceFailed, IssuerUnavailable, StorageUnavailable
-from acme_manager.ports import Clock, Issued, OrderRequest, PlacedOrder, Step
+from acme_manager.ports import Clock, Cluster, Issued, OrderRequest, PlacedOrder, Step
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Flight
 from acme_manager.services.journal import Journal, OrderRecord
@@ -47,6 +47,7 @@ _FORGET_SECONDS = 10.0
 class Issuing:
     """Sees orders through. Its methods run inside flights (jobs.py)."""
 
+    cluster: Cluster
     store: CertificateStore
     journal: Journal
     spool: Spool
@@ -57,9 +58,10 @@ class Issuing:
     unfinished: dict[str, OrderRecord] = attrs.field(factory=dict)  # by the certificate's key
 
     async def read_journal(self) -> list[OrderRecord]:
-        """Take note of what an earlier process left unfinished."""
+        """Take note of what an earlier leader left unfinished."""
+        self.unfinished.clear()
         for record in await self.journal.read_all():
-            self.unfinished.setdefault(record.certificate.id.key, record)
+            self.unfinished[record.certificate.id.key] = record
         return list(self.unfinished.values())
 
     async def issue(
@@ -74,6 +76,7 @@ class Issuing:
         if record is not None and current is not None and version > record.expected:
             await self._settle(record)
             if record.certificate == wanted:
+                self.store.publish(current)
                 return current
             record = None
         if record is not None and (record.certificate, record.revoke, record.expected) != (wanted, revoke, version):
@@ -126,6 +129,7 @@ class Issuing:
             await self.journal.write(noted)
             self.unfinished[wanted.id.key] = noted
 
+        await self.cluster.confirm()
         request = OrderRequest(identifiers=wanted.identifiers, csr=record.csr, days=wanted.days, profile=wanted.profile)
         try:
             with trio.fail_after(self.common.cert_timeout):
@@ -194,9 +198,17 @@ class Issuing:
 
     async def _revoke_version(self, record: OrderRecord) -> None:
         old, _ = await self.store.read_version(record.certificate.id, record.expected)
-        if old is not None and old.cert:
-            with trio.fail_after(self.common.cert_timeout):
-                await self.issuers.get(old.certificate.issuer).revoke(old.cert, _SUPERSEDED)
+        if old is not None:
+            await self.revoke(old, _SUPERSEDED)
+
+    async def revoke(self, stored: StoredCertificate, reason: int | None = None) -> None:
+        """Have a certificate revoked by the CA that issued it. Raises what Issuer.revoke raises, and NotLeader."""
+        if not stored.cert:
+            _log.warning("nothing to revoke: storage has no certificate", key=stored.certificate.id.key)
+            return
+        await self.cluster.confirm()
+        with trio.fail_after(self.common.cert_timeout):
+            await self.issuers.get(stored.certificate.issuer).revoke(stored.cert, reason)
 
     async def _forget(self, record: OrderRecord | None) -> None:
         if record is None:
