@@ -171,6 +171,10 @@ class NotLeader(Unavailable):
         self.leader = leader
 
 
+class OutcomeUnknown(Unavailable):
+    """A request was passed on to the leader and no answer came back: it may have been done, or not."""
+
+
 class ShuttingDown(Unavailable):
     """The process is stopping and takes no new work."""
 

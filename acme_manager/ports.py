@@ -279,7 +279,14 @@ class Cluster(Protocol):
         ...
 
     def members(self) -> Sequence[Mapping[str, Any]]:
-        """What `/ring` shows of each member: name, address, state, url, version, heartbeat, tokens, health, voter."""
+        """What `/ring` shows of each member: name, address, state, url, version, heartbeat, tokens, health, voter.
+
+        `heartbeat` is an aware datetime, `tokens` a list of numbers; what is not known is left out.
+        """
+        ...
+
+    def statistics(self) -> Mapping[str, Any]:
+        """Numbers about this node's part in the cluster, by name: size of the map, length of queues, counters."""
         ...
 
     def forget(self, name: str) -> None:

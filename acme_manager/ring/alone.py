@@ -93,6 +93,10 @@ class Alone:
         """See ports.Cluster."""
         return [{"name": self.name, "state": "ACTIVE"}]
 
+    def statistics(self) -> Mapping[str, Any]:
+        """See ports.Cluster."""
+        return {"entries": len(self._entries), "writes": self._writes}
+
     def forget(self, name: str) -> None:
         """See ports.Cluster."""
         raise NotFound(f"there is no member '{name}' to forget")

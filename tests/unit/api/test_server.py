@@ -59,7 +59,7 @@ async def open_server(
         await serve(app, flags, stopping, limits=limits or Limits(drain=2), task_status=task_status)
         stopped.set()
 
-    async with open_api(settings, **api) as opened, trio.open_nursery() as nursery:
+    async with open_api(settings, flags=flags, **api) as opened, trio.open_nursery() as nursery:
         (url,) = await nursery.start(run, opened.app)
         server = Server(api=opened, url=url, stopping=stopping, stopped=stopped)
         try:
