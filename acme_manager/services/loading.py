@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-
 import attrs
 import structlog
 import trio
@@ -16,6 +14,7 @@ from acme_manager.services.certificates import Certificates
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.state import State
 from acme_manager.storage import keys
+from acme_manager.structure import together
 
 _log = structlog.get_logger(__name__)
 
@@ -61,8 +60,8 @@ class Loader:
     async def _load(self) -> None:
         hidden = keys.orders_prefix(self.certificate_prefix) + "/"
         found = await self.storage.list(self.certificate_prefix)
-        await _each(self._load_certificate, (key for key in found if not key.startswith(hidden)))
-        await _each(self._load_token, await self.storage.list(self.token_prefix))
+        await together(self._load_certificate, [key for key in found if not key.startswith(hidden)], at_once=_AT_ONCE)
+        await together(self._load_token, await self.storage.list(self.token_prefix), at_once=_AT_ONCE)
 
     async def _load_certificate(self, key: str) -> None:
         value = (await self.storage.get(key)).value
@@ -100,24 +99,3 @@ class Loader:
             self.state.tokens.put(token_id, token_from_json(token_id, value))
         except ValueError as error:
             _log.warning("secret is no token, left alone", key=key, error=str(error))
-
-
-async def _each(load: Callable[[str], Awaitable[None]], names: Iterable[str]) -> None:
-    """Load all, a few at a time. Raises the first failure as it is."""
-    waiting = iter(names)
-    failures: list[AcmeManagerError] = []
-
-    async def worker() -> None:
-        for name in waiting:
-            try:
-                await load(name)
-            except AcmeManagerError as error:
-                failures.append(error)
-            if failures:
-                return
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(_AT_ONCE):
-            nursery.start_soon(worker)
-    if failures:
-        raise failures[0]
