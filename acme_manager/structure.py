@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 import trio
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def leaves(error: BaseException) -> list[BaseException]:
@@ -44,3 +48,28 @@ async def background(*loops: Callable[[], Awaitable[object]]) -> AsyncIterator[t
                 nursery.start_soon(loop)
             yield nursery
             nursery.cancel_scope.cancel(reason="the block that needed it has ended")
+
+
+async def together(function: Callable[[T], Awaitable[R]], items: Collection[T], *, at_once: int = 64) -> list[R]:
+    """Do the same for many things, a number of them at once; the results are in the order of the items.
+
+    The first that fails ends the others, and its error is raised as itself.
+    """
+    results: dict[int, R] = {}
+    errors: list[Exception] = []
+    waiting = iter(enumerate(items))
+
+    async def worker() -> None:
+        for index, item in waiting:
+            try:
+                results[index] = await function(item)
+            except Exception as error:  # noqa: BLE001 it is raised below, outside the nursery
+                errors.append(error)
+                nursery.cancel_scope.cancel(reason="another of these has failed")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(min(at_once, len(items))):
+            nursery.start_soon(worker)
+    if errors:
+        raise errors[0]
+    return [results[index] for index in range(len(items))]

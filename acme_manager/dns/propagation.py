@@ -11,9 +11,9 @@ from dns.rdatatype import TXT
 from acme_manager.config.model import DnsConfig
 from acme_manager.dns.answers import UNSEEN, Sight, see
 from acme_manager.dns.lookup import Lookup
-from acme_manager.dns.together import together
 from acme_manager.dns.wire import NoReply, Server
 from acme_manager.errors import DnsFailed
+from acme_manager.structure import together
 
 _FIRST_PAUSE = 0.05
 _GROWTH = 1.6

@@ -15,9 +15,9 @@ from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.propagation import Propagation
 from acme_manager.dns.providers import FACTORIES, Factory, PatientProvider, provider_for
-from acme_manager.dns.together import together
 from acme_manager.errors import DnsFailed, Rejected
 from acme_manager.ports import Challenge, Trace
+from acme_manager.structure import together
 
 log = structlog.get_logger(__name__)
 

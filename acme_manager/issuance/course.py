@@ -36,9 +36,9 @@ from acme_manager.issuance.order import (
 from acme_manager.issuance.orders import Orders
 from acme_manager.issuance.problems import in_words
 from acme_manager.issuance.retry import fits
-from acme_manager.issuance.together import together
 from acme_manager.issuance.wire import Authorization, Offer
 from acme_manager.ports import Challenge, Clock, Issued, OrderRequest, PlacedOrder, Solver, Step, Trace
+from acme_manager.structure import together
 
 _log = structlog.get_logger(__name__)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
-
 import attrs
 import structlog
 import trio
@@ -18,8 +15,8 @@ from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.state import State
 from acme_manager.storage import keys
+from acme_manager.structure import together
 
-T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _AT_ONCE = 8
@@ -66,14 +63,16 @@ class Reconciler:
         """Compare everything once. Raises StorageUnavailable, StorageDenied."""
         hidden = keys.orders_prefix(self.certificate_prefix).rpartition("/")[0] + "/"
         found = [key for key in await self.storage.list(self.certificate_prefix) if not key.startswith(hidden)]
-        await _each(self._certificate, found)
+        await together(self._certificate, found, at_once=_AT_ONCE)
         tokens = await self.storage.list(self.token_prefix)
-        await _each(self._token, tokens)
+        await together(self._token, tokens, at_once=_AT_ONCE)
         # What was found above has just been read; the rest of the map is held against storage one by one.
         there = set(map(self._below, found))
-        await _each(self._certificate_of, [key for key, _ in self.state.certificates.items() if key not in there])
+        rest = [key for key, _ in self.state.certificates.items() if key not in there]
+        await together(self._certificate_of, rest, at_once=_AT_ONCE)
         there = {key.rpartition("/")[2] for key in tokens}
-        await _each(self._token_of, [token for key, token in self.state.tokens.items() if key not in there])
+        orphans = [token for key, token in self.state.tokens.items() if key not in there]
+        await together(self._token_of, orphans, at_once=_AT_ONCE)
 
     async def _certificate(self, key: str) -> None:
         known = self.state.certificates.get(self._below(key))
@@ -145,23 +144,3 @@ class Reconciler:
             self.state.withdraw_token(token.id)
             _log.info("token is gone from storage", id=token.id)
 
-
-async def _each(work: Callable[[T], Awaitable[None]], things: Iterable[T]) -> None:
-    """Do the same for all, a few at a time. Raises the first failure as it is."""
-    waiting = iter(things)
-    failures: list[AcmeManagerError] = []
-
-    async def worker() -> None:
-        for thing in waiting:
-            try:
-                await work(thing)
-            except AcmeManagerError as error:
-                failures.append(error)
-            if failures:
-                return
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(_AT_ONCE):
-            nursery.start_soon(worker)
-    if failures:
-        raise failures[0]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
-from pathlib import Path
 from typing import Any
 
 import dns.asyncquery
@@ -25,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from josepy.b64 import b64decode, b64encode
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
+
+from tests.parts.dns_server import TsigKey
 
 POLL = 0.005  # seconds; a CA on the internet would throttle that
 
@@ -73,10 +74,9 @@ class AcmeClient:
 class Txt:
     """TXT records in one zone of one server, changed by signed updates over UDP."""
 
-    def __init__(self, zone: str, address: str, port: int, key: tuple[str, str, str]) -> None:
-        self._zone, self._at = zone, (address, port)
-        name, secret, self._algorithm = key
-        self._keyring = dns.tsigkeyring.from_text({name: secret})
+    def __init__(self, zone: str, address: str, port: int, key: TsigKey) -> None:
+        self._zone, self._at, self._algorithm = zone, (address, port), key.algorithm
+        self._keyring = dns.tsigkeyring.from_text({key.name: key.secret})
 
     async def add(self, name: str, value: str) -> None:
         """Add a value."""
@@ -114,13 +114,3 @@ async def certificate(client: AcmeClient, txt: Txt, name: str, csr: x509.Certifi
     await client.post(order["finalize"], {"csr": b64encode(csr.public_bytes(Encoding.DER)).decode()})
     order = await client.until(where, "valid")
     return (await client.post(order["certificate"])).text
-
-
-async def answers_posts(directory: str, ca_pem: Path) -> bool:
-    """Whether a CA still answers signed requests; a wedged Pebble serves its directory and nothing else."""
-    client = AcmeClient(str(ca_pem))
-    async with client.http:
-        with trio.move_on_after(5):
-            await client.register(directory)
-            return True
-    return False

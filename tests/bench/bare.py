@@ -12,12 +12,13 @@ import trio
 from tests.bench.acme_client import AcmeClient, Txt, certificate
 from tests.bench.machine import measured
 from tests.bench.parts import names, signing_request
+from tests.parts.dns_server import TsigKey
 
 
 async def run(order: dict[str, Any]) -> dict[str, Any]:
     """Get all certificates, `in_flight` at once. The account and the keys are made before the clock starts."""
     address, port = order["dns"]
-    client, txt = AcmeClient(order["ca_pem"]), Txt(order["zone"], address, port, order["key"])
+    client, txt = AcmeClient(order["ca_pem"]), Txt(order["zone"], address, port, TsigKey(**order["key"]))
     csrs = {name: signing_request(name) for name in order["names"]}
     chains: dict[str, str] = {}
 

@@ -78,12 +78,11 @@ async def ours(folder: Path, parts: Parts, count: int, in_flight: int) -> Run:
 async def bare(folder: Path, parts: Parts, count: int, in_flight: int) -> Run:
     """The least that has to be done, in one Trio process."""
     wanted = names("b", count)
-    key = parts.dns.key
     order = {
         "directory": parts.ca.directory,
         "ca_pem": str(parts.ca.ca_pem),
         "dns": parts.dns.at,
-        "key": (key.name, key.secret, key.algorithm),
+        "key": attrs.asdict(parts.dns.key),
         "zone": ZONE,
         "names": wanted,
         "in_flight": in_flight,

@@ -11,10 +11,9 @@ import trio
 
 from acme_manager.structure import lone_error
 from tests.bench import machine
-from tests.bench.acme_client import answers_posts
 from tests.bench.contenders import BARE, CERTBOT, CONTENDERS, LEGO, OURS, Contender, Run
 from tests.bench.figures import ratio, say, spread, table
-from tests.bench.parts import BenchFailed, Wedged, open_parts
+from tests.bench.parts import BenchFailed, Wedged, open_parts, still_issues
 
 ATTEMPTS = 4
 _AIM_PEERS, _AIM_BARE, _AIM_CPU = 20.0, 0.6, 20.0
@@ -83,7 +82,7 @@ async def _one_run(contender: Contender, count: int, in_flight: int, limit: floa
                 failure = BenchFailed(f"no end after {limit:.0f} s, and Pebble is well")
             except BenchFailed as error:
                 failure = error
-            if await answers_posts(parts.ca.directory, parts.ca.ca_pem):
+            if await still_issues(parts):
                 raise failure
             raise Wedged from failure
 

@@ -19,12 +19,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.bench.acme_client import AcmeClient, Txt, certificate
 from tests.parts.bind import bind
 from tests.parts.dns_server import DnsServer
 from tests.parts.pebble import Pebble, pebble
 
 ZONE = "example.test"
 CHECKOUT = Path(__file__).parents[2]
+_PROBE = 10.0  # seconds
 
 
 class BenchFailed(Exception):
@@ -49,6 +51,18 @@ async def open_parts(folder: Path) -> AsyncIterator[Parts]:
     records = {ZONE: ["* A 127.0.0.1"]}
     async with bind(folder, {ZONE: "zonesub TXT"}, records=records) as dns, pebble(folder, dns=dns.at) as ca:
         yield Parts(dns=dns, ca=ca)
+
+
+async def still_issues(parts: Parts) -> bool:
+    """Whether Pebble still gives certificates; when it has locked itself up it may go on answering some requests."""
+    client, txt = AcmeClient(str(parts.ca.ca_pem)), Txt(ZONE, *parts.dns.at, parts.dns.key)
+    (name,) = names("probe", 1)
+    with trio.move_on_after(_PROBE):
+        async with client.http:
+            await client.register(parts.ca.directory)
+            await certificate(client, txt, name, signing_request(name))
+            return True
+    return False
 
 
 def names(prefix: str, count: int) -> list[str]:

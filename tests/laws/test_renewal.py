@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from acme_manager.domain.renewal import RenewalWindow, parse_window, renewal_time
 from acme_manager.errors import InvalidRequest
 
-instants = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+instants = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 hypothesis wants naive bounds
 lifetimes = st.timedeltas(timedelta(hours=1), timedelta(days=400))
 windows = st.tuples(st.integers(0, 120), st.integers(0, 120)).map(lambda pair: RenewalWindow(min(pair), max(pair)))
 

@@ -119,9 +119,7 @@ def test_records_of_libraries_take_the_same_way(out: Any) -> None:
         raise ValueError("inside")
     except ValueError:
         logging.getLogger("hypercorn.error").exception("Error in %s", "request")
-    assert re.match(
-        r'ts=\S+Z caller=hypercorn\.error level=error msg="Error in request"', out.last
-    )
+    assert re.match(r'ts=\S+Z caller=hypercorn\.error level=error msg="Error in request"', out.last)
     assert "ValueError: inside" in out.last
     assert len(out.writes) == 1
 

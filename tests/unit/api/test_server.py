@@ -55,7 +55,7 @@ async def open_server(
     flags = attrs.evolve(flags or Flags(), listen_address="127.0.0.1:0")
     stopping, stopped = trio.Event(), trio.Event()
 
-    async def run(app: Any, *, task_status: trio.TaskStatus[Any]) -> None:
+    async def run(app: Any, *, task_status: trio.TaskStatus[Any]) -> None:  # noqa: ASYNC128 `serve` calls started()
         await serve(app, flags, stopping, limits=limits or Limits(drain=2), task_status=task_status)
         stopped.set()
 
