@@ -9,8 +9,8 @@ peer could not hold is an error of ours and raises ValueError.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar, get_type_hints
 
 import attrs
@@ -203,7 +203,7 @@ def pack(record: Any) -> bytes:
     return msgpack.packb(dict(sorted(pairs)), use_bin_type=False)  # type: ignore[no-any-return]
 
 
-def read(kind: Callable[..., Record], body: Body) -> Record:
+def read(kind: type[Record], body: Body) -> Record:
     """The attrs value that a map holds. Raises BadPacket."""
     return kind(**{name: field.read(body) for name, field in _fields(kind)})
 
@@ -238,7 +238,11 @@ def _octets(body: Body, key: bytes, limit: int) -> bytes:
     return value
 
 
-@cache
-def _fields(kind: Hashable) -> tuple[tuple[str, Field], ...]:
-    hints = get_type_hints(kind, include_extras=True)
-    return tuple((name, hint.__metadata__[0]) for name, hint in hints.items())
+def _fields(kind: type[Any]) -> tuple[tuple[str, Field], ...]:
+    if kind not in _known:
+        hints = get_type_hints(kind, include_extras=True)
+        _known[kind] = tuple((name, hint.__metadata__[0]) for name, hint in hints.items())
+    return _known[kind]
+
+
+_known: dict[type[Any], tuple[tuple[str, Field], ...]] = {}
