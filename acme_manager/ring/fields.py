@@ -210,6 +210,8 @@ def read(kind: type[Record], body: Body) -> Record:
 
 def unpack_untrusted(octets: bytes | memoryview) -> tuple[Body, int] | None:
     """The map at the start of some bytes, and how many of them it takes; None if it needs more. Raises BadPacket."""
+    if not octets:
+        return None
     unpacker = msgpack.Unpacker(**_BOUNDS, max_buffer_size=len(octets))
     unpacker.feed(octets)
     try:
