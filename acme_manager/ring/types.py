@@ -93,4 +93,13 @@ class Delivered:
     source: Address
 
 
-Effect = SendPacket | PingStream | PushPull | StatusChanged | Delivered
+@attrs.frozen
+class Refused:
+    """A claim about a member that was not believed, for the log. It may repeat quickly; the driver says it rarely."""
+
+    name: str
+    reason: str
+    source: Address | None  # None: it was in a push/pull
+
+
+Effect = SendPacket | PingStream | PushPull | StatusChanged | Delivered | Refused
