@@ -178,7 +178,9 @@ KINDS: Mapping[type[Exception], Kind] = {
         "outcome-unknown",
         "The leader took the request and did not answer",
         "It may or may not have been done. Send it again: a request for a certificate joins the one that is under way, "
-        "or is told that the certificate is there; for anything else read the present state first.",
+        "or is told that the certificate is there; for anything else read the present state first. For the operator: "
+        "if it happens every time, the leader may refuse this node's TLS certificate, which must be one for clients "
+        "too where `-server.tls-client-ca-file` is set.",
     ),
     errors.ShuttingDown: Kind(
         503, "shutting-down", "This node is stopping", "Send the request again; another node will take it."

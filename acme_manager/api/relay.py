@@ -17,6 +17,7 @@ HOP = PREFIX + "Hop"  # the node that passed a request on; in an answer `refused
 DEADLINE = PREFIX + "Deadline"  # how many seconds the caller is going to wait
 STAMP = PREFIX + "Stamp"  # what a copy must have to show what was written
 
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _TIMEOUT = httpx.Timeout(
     connect=2, write=30, read=None, pool=5
 )  # how long to wait for an answer is the caller's choice
@@ -43,10 +44,27 @@ def build(request: ApiRequest, url: httpx.URL, body: bytes, extra: dict[str, str
     client = request.scope.get("client")
     callers = [*request.headers.getlist("X-Forwarded-For"), *([client[0]] if client else [])]
     own = {"X-Request-ID": request.request_id, "X-Forwarded-For": ", ".join(callers), **extra}
+    headers = [(b"Host", url.netloc), (b"Content-Length", b"%d" % len(body)), *headers]
     headers += [(name.encode(), value.encode("latin-1")) for name, value in own.items() if value]
     target = request.scope["raw_path"] + (b"?" + request.query_string if request.query_string else b"")
     extensions = {"timeout": _TIMEOUT.as_dict(), "target": target}
-    return httpx.Request(request.method, url, headers=headers, content=body, extensions=extensions)
+    return httpx.Request(request.method, url, headers=headers, stream=_Body(body), extensions=extensions)
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body in one piece. httpx's own is a generator, which a write that fails leaves to the garbage collector."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = content
+
+    def __aiter__(self) -> _Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._rest:
+            raise StopAsyncIteration
+        content, self._rest = self._rest, b""
+        return content
 
 
 async def exchange(wire: httpx.AsyncBaseTransport, request: httpx.Request, leader: str | None) -> Response:
@@ -62,11 +80,12 @@ async def exchange(wire: httpx.AsyncBaseTransport, request: httpx.Request, leade
         finally:
             with trio.move_on_after(1, shield=True):
                 await answer.aclose()
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-        raise NotLeader(f"{server} can't be reached: {_reason(error)}", leader) from error
     except httpx.HTTPError as error:
+        why = _reason(error)
+        if isinstance(error, _NOT_SENT):
+            raise NotLeader(f"{server} can't be reached: {why}", leader) from error
         raise OutcomeUnknown(
-            f"{server} gave no answer ({_reason(error)}), and may or may not have done what was asked: ask again"
+            f"{server} gave no answer ({why}), and may or may not have done what was asked: ask again"
         ) from error
     return _response(answer, body)
 
@@ -89,7 +108,7 @@ def _dropped(name: str, dropped: frozenset[str], connection: Iterable[str]) -> b
 
 
 def _reason(error: BaseException) -> str:
-    """The text of the innermost cause: the libraries in between do not pass it on."""
+    """The text of the innermost cause that has one: the libraries in between do not pass it on."""
     text = type(error).__name__
     cause: BaseException | None = error
     while cause is not None:
