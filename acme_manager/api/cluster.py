@@ -99,7 +99,9 @@ async def check_ring(cluster: Cluster) -> str | None:
 def describe_ring(cluster: Cluster) -> Mapping[str, str | None]:
     """The part `ring` of `/ready`, for information: without a leader a node still answers reads, so it stays ready."""
     trouble = trouble_of(cluster)
-    return {"ring": None if trouble is None else f"read-only: {trouble}"}
+    if trouble is None or isinstance(trouble, RingNotReady):
+        return {"ring": None if trouble is None else str(trouble)}
+    return {"ring": f"read-only: {trouble}"}
 
 
 def _shard(member: Mapping[str, Any], leader: str | None) -> dict[str, Any]:
