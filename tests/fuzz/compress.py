@@ -83,7 +83,8 @@ def compressed(octets: bytes, algorithm: int = 0) -> bytes:
 
 def wrapped(data: bytes, algorithm: int = 0) -> bytes:
     """A compressed message that holds this data, which may be anything."""
-    return bytes([Type.COMPRESS]) + msgpack.packb({"Algo": algorithm, "Buf": data}, use_bin_type=False)
+    body: bytes = msgpack.packb({"Algo": algorithm, "Buf": data}, use_bin_type=False)
+    return bytes([Type.COMPRESS]) + body
 
 
 def bomb(octets: int) -> bytes:

@@ -7,7 +7,9 @@ from acme_manager.ring.keyring import Keyring
 from acme_manager.ring.types import BadPacket
 
 KEYRING = Keyring(bytes(16))
-ENVELOPES = [Envelope(label=label, keyring=keyring) for label in (b"", b"prod", b"l" * 255) for keyring in (None, KEYRING)]
+ENVELOPES = [
+    Envelope(label=label, keyring=keyring) for label in (b"", b"prod", b"l" * 255) for keyring in (None, KEYRING)
+]
 
 
 @pytest.mark.parametrize("envelope", ENVELOPES)
@@ -29,7 +31,7 @@ def test_only_the_same_label_and_key_unwrap_a_packet(theirs: Envelope, ours: Env
     elif theirs == ours:
         assert ours.unwrap_packet_untrusted(packet) == b"\x08payload"
     else:
-        with pytest.raises(BadPacket, match="label|encrypted"):
+        with pytest.raises(BadPacket, match=r"label|encrypted"):
             ours.unwrap_packet_untrusted(packet)
 
 

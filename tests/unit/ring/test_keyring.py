@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import pairwise
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,7 +48,7 @@ def test_wrong_padding_is_refused(text: bytes) -> None:
 def test_keys_are_changed_by_adding_the_new_one_moving_it_to_the_front_and_dropping_the_old_one() -> None:
     old, new = KEYS[0], KEYS[1]
     stages = [Keyring(old), Keyring(old, new), Keyring(new, old), Keyring(new)]
-    for one, next_one in zip(stages, stages[1:], strict=False):
+    for one, next_one in pairwise(stages):
         assert next_one.open_untrusted(one.seal(b"text", b""), b"") == b"text"
         assert one.open_untrusted(next_one.seal(b"text", b""), b"") == b"text"
     with pytest.raises(BadPacket, match="not ours"):
@@ -67,7 +68,7 @@ def test_any_changed_bit_is_noticed() -> None:
     for bit in range(len(sealed) * 8):
         changed = bytearray(sealed)
         changed[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(BadPacket, match="encrypted|padded"):
+        with pytest.raises(BadPacket, match=r"encrypted|padded"):
             keyring.open_untrusted(bytes(changed), b"")
 
 

@@ -35,7 +35,8 @@ ALIVE: dict[str, Any] = {"Incarnation": 1, "Node": "n", "Addr": b"\x7f\0\0\1", "
 
 
 def _raw(kind: Type, body: object, *, old: bool = True) -> bytes:
-    return bytes([kind]) + msgpack.packb(body, use_bin_type=not old)
+    packed: bytes = msgpack.packb(body, use_bin_type=not old)
+    return bytes([kind]) + packed
 
 
 def _alive(**fields: object) -> Alive:
@@ -83,7 +84,9 @@ def test_new_kinds_of_strings_nil_and_lists_of_numbers_are_read_too() -> None:
     assert _alive(Vsn=list(VSN)).vsn == VSN
 
 
-@pytest.mark.parametrize("packed", ["07", "cc07", "cd0007", "ce00000007", "cf0000000000000007", "d007", "d10007", "d200000007"])
+@pytest.mark.parametrize(
+    "packed", ["07", "cc07", "cd0007", "ce00000007", "cf0000000000000007", "d007", "d10007", "d200000007"]
+)
 def test_integers_of_any_width_are_read(packed: str) -> None:
     assert parse_untrusted(bytes.fromhex("0b81a5") + b"SeqNo" + bytes.fromhex(packed)) == [Nack(sequence=7)]
 

@@ -54,7 +54,7 @@ def test_a_stream_from_a_live_peer_says_what_it_said_however_it_is_cut(vector: V
     reader = StreamReader(vector.envelope, dialled=False)
     cuts = [vector.octets[at : at + size] for at in range(0, len(vector.octets), size)]
     answers = [reader.feed_untrusted(cut) for cut in cuts]
-    assert answers == [None] * (len(cuts) - 1) + vector.messages
+    assert answers == [*[None] * (len(cuts) - 1), *vector.messages]
 
 
 @pytest.mark.parametrize("vector", STREAMS, ids=lambda vector: vector.name)
@@ -192,11 +192,9 @@ def test_nonsense_is_refused(octets: bytes) -> None:
 
 def test_a_map_that_never_ends_is_refused_while_it_is_small() -> None:
     reader = StreamReader(PLAIN, dialled=True)
-    fed = 0
+    assert reader.feed_untrusted(b"\x00\x8f\xda\xff\xff" + bytes(4091)) is None
     with pytest.raises(BadPacket, match="more than 4096 bytes"):
-        for fed in range(100):
-            assert reader.feed_untrusted(b"\x00\x8f" + b"\xda\xff\xff" if fed == 0 else bytes(1000)) is None
-    assert fed < 6
+        reader.feed_untrusted(b"\0")
 
 
 def test_a_stream_that_is_longer_than_any_may_be_is_refused() -> None:
