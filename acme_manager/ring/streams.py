@@ -30,12 +30,12 @@ _STRING_SIZES = {0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC4: 1, 0xC5: 2, 0xC6: 4}  # how ma
 class Limits:
     """What one stream may take, in bytes unless said otherwise. Checked before anything of that size is kept.
 
-    Every one is as high as the largest that memberlist accepts, or far above what a thousand nodes need.
+    Every one is as high as memberlist's own, or far above what a thousand nodes need.
     """
 
     payload: int = 20 << 20  # a user's message, or the user state of an exchange
     plain: int = 24 << 20  # everything under the encryption and compression
-    compressed: int = 4 << 20  # takes up to 2 s to read: a limit on time more than on memory
+    compressed: int = 1 << 20  # takes up to half a second to read: a limit on time more than on memory
     nodes: int = 1 << 16  # entries
 
 
