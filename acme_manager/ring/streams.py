@@ -77,45 +77,26 @@ def encode_stream(message: StreamMessage) -> bytes:
 class StreamReader:
     """Reads the one message that comes from one side of a connection. Raises BadPacket, and nothing else.
 
-    `dialled`: the bytes are from the side that dialled. `label` is the one that was on them, and belongs on the answer.
+    `dialled`: the bytes are from the side that dialled. Once there is a message, `label` is the one
+    that was on it, for which the answer has to be sealed.
     """
 
     def __init__(self, envelope: Envelope, *, dialled: bool, limits: Limits | None = None) -> None:
-        self.label = b"" if dialled else envelope.label
-        self._envelope = envelope
-        self._dialled = dialled
-        self._limits = limits or Limits()
-        self._bytes = _Bytes(self._limits.plain + OVERHEAD + 2 * MAX_ITEM)
-        self._reading = self._read()
+        self.label = envelope.label
+        limits = limits or Limits()
+        self._bytes = _Bytes(limits.plain + OVERHEAD + 2 * MAX_ITEM)
+        # A function, not a method: a cycle would keep the bytes of a dropped reader until the next collection.
+        self._reading = _read(self._bytes, envelope, limits, dialled=dialled)
         self._message: StreamMessage | None = None
 
     def feed_untrusted(self, octets: bytes) -> StreamMessage | None:
         """Take what has arrived, of any length. The message, once it is complete; what comes after it is left alone."""
         if self._message is None:
             self._bytes.add(octets)
-            self._message = _advance(self._reading)
+            complete = _advance(self._reading)
+            if complete is not None:
+                self.label, self._message = complete
         return self._message
-
-    def _read(self) -> _Reading[StreamMessage]:
-        source, limits = self._bytes, self._limits
-        if self._dialled:
-            if (yield from source.peek()) == Type.LABEL:
-                yield from source.take(1)
-                self.label = yield from source.take((yield from source.number(1)))
-                if not self.label:
-                    raise BadPacket("a stream's label is empty")
-            self._envelope.check_label(self.label)
-        encrypted = (yield from source.peek()) == Type.ENCRYPT
-        if self._envelope.keyring is None:
-            if encrypted:
-                raise BadPacket("a stream is encrypted, and this node has no key")
-            return (yield from _read_plain(source, limits))
-        if not encrypted:
-            raise BadPacket("a stream is not encrypted, and this node has a key")
-        yield from source.take(1)
-        length = yield from source.number(4, limits.plain + OVERHEAD)
-        blob = yield from source.take(length)
-        return _read_all(self._envelope.keyring.open_untrusted(blob, sealed_header(length) + self.label), limits)
 
 
 class _Bytes:
@@ -180,6 +161,36 @@ def _advance(reading: _Reading[_T]) -> _T | None:
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
     return None
+
+
+def _read(
+    source: _Bytes, envelope: Envelope, limits: Limits, *, dialled: bool
+) -> _Reading[tuple[bytes, StreamMessage]]:
+    label = envelope.label
+    if dialled:
+        label = yield from _read_label(source)
+        envelope.check_label(label)
+    encrypted = (yield from source.peek()) == Type.ENCRYPT
+    if envelope.keyring is None:
+        if encrypted:
+            raise BadPacket("a stream is encrypted, and this node has no key")
+        return label, (yield from _read_plain(source, limits))
+    if not encrypted:
+        raise BadPacket("a stream is not encrypted, and this node has a key")
+    yield from source.take(1)
+    length = yield from source.number(4, limits.plain + OVERHEAD)
+    blob = yield from source.take(length)
+    return label, _read_all(envelope.keyring.open_untrusted(blob, sealed_header(length) + label), limits)
+
+
+def _read_label(source: _Bytes) -> _Reading[bytes]:
+    if (yield from source.peek()) != Type.LABEL:
+        return b""
+    yield from source.take(1)
+    label = yield from source.take((yield from source.number(1)))
+    if not label:
+        raise BadPacket("a stream's label is empty")
+    return label
 
 
 def _read_all(plain: bytes, limits: Limits, *, compressed: bool = False) -> StreamMessage:

@@ -218,6 +218,18 @@ def test_bombs_in_streams_take_bounded_memory() -> None:
             tracemalloc.stop()
 
 
+def test_a_reader_that_is_dropped_frees_its_bytes_at_once() -> None:
+    reader = StreamReader(PLAIN, dialled=True)
+    tracemalloc.start()
+    try:
+        reader.feed_untrusted(_packed(Type.USER, {"UserMsgLen": 10 * MEGABYTE}) + bytes(9 * MEGABYTE))
+        assert tracemalloc.get_traced_memory()[0] > 9 * MEGABYTE
+        del reader
+        assert tracemalloc.get_traced_memory()[0] < MEGABYTE
+    finally:
+        tracemalloc.stop()
+
+
 def test_large_states_are_read_in_time_that_is_proportional_to_them() -> None:
     octets = encode_stream(PushPull([_node(number) for number in range(20_000)], bytes(10 * MEGABYTE)))
     reader = StreamReader(PLAIN, dialled=True)
