@@ -40,7 +40,7 @@ class Leadership:
     def __init__(self, config: LeaseConfig, me: str, rng: random.Random, now: float) -> None:
         self._config, self._me, self._rng = config, me, rng
         self._life = rng.getrandbits(63)
-        self._voter = self._new_voter(now)
+        self._voter = Voter(config, now)
         self._peers: dict[str, Peer] = {}
         self._fence: Fence | None = None  # the last record seen
         self._candidacy: Candidacy | None = None
@@ -51,9 +51,6 @@ class Leadership:
         self._forced = False
         self._farewell: list[tuple[float, Send]] | None = None  # not None: this node stops, and wants no term any more
         self._out: list[Effect] = []
-
-    def _new_voter(self, now: float) -> Voter:
-        return Voter(self._config, now)
 
     # --- what others ask
 

@@ -48,10 +48,11 @@ class Roll:
         """The list with one name less or one more, or None when it is right or can't be changed yet.
 
         The lease must run over the new list already: whichever of the two the storage holds a moment later, a majority
-        of it is bound to us.
+        of it is bound to us. And it must be young: a leader that has just lost sight of the others leaves the list alone.
         """
         changes = [*self._removals(config, now), *self._additions(now)]
-        return next((voters for voters in changes if now < self.lease.until(voters)), None)
+        old = config.held - 1.5 * config.renew_every
+        return next((voters for voters in changes if now < self.lease.until(voters) - old), None)
 
     def _removals(self, config: LeaseConfig, now: float) -> Iterator[tuple[str, ...]]:
         for name in self.voters:

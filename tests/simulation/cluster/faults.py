@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -12,7 +12,7 @@ from tests.simulation.cluster.node import Node
 if TYPE_CHECKING:
     from tests.simulation.cluster.run import Cluster
 
-_PAUSE_BETWEEN = 2.0  # seconds, on average
+_PAUSE_BETWEEN = 3.0  # seconds, on average
 
 
 @attrs.define(eq=False)
@@ -21,11 +21,22 @@ class Faults:
 
     cluster: Cluster
     _end: float = 0.0
+    _storm: int = 1
     _aside: list[Node] = attrs.field(factory=list)
 
     def begin(self, end: float) -> None:
         self._end = end
         self._plan_next()
+
+    def _later(self, delay: float, call: Callable[..., None], *args: Any) -> None:
+        """An end of a fault, unless everything has been put right by then."""
+        storm = self._storm
+
+        def end() -> None:
+            if self._storm == storm:
+                call(*args)
+
+        self.cluster.world.after(delay, end)
 
     def _plan_next(self) -> None:
         world = self.cluster.world
@@ -37,9 +48,12 @@ class Faults:
         kinds = [
             self._split, self._split_one_way, self._isolate, self._pause, self._pause, self._crash, self._crash,
             self._stop, self._lose_packets, self._slow_down, self._storage_away, self._storage_unreachable,
-            self._storage_flaky, self._heal,
+            self._storage_flaky, self._heal, self._bounce_the_others, self._fade_out,
+            self._storage_answers_late,
         ]  # fmt: skip
-        self.cluster.world.rng.choice(kinds)()
+        rng = self.cluster.world.rng
+        for strike in rng.sample(kinds, rng.choice([1, 1, 1, 2, 3])):
+            strike()
         self._plan_next()
 
     def _victim(self) -> Node:
@@ -61,8 +75,10 @@ class Faults:
         self._cut({(a, b) for a in side for b in self._names() - side}, both=False)
 
     def _isolate(self) -> None:
-        name = self._victim().name
-        self._cut({(name, other) for other in self._names() - {name}}, both=True)
+        self._isolate_one(self._victim())
+
+    def _isolate_one(self, node: Node) -> None:
+        self._cut({(node.name, other) for other in self._names() - {node.name}}, both=True)
 
     def _names(self) -> set[str]:
         return {node.name for node in self.cluster.nodes}
@@ -71,7 +87,7 @@ class Faults:
         links = links | {(b, a) for a, b in links} if both else links
         self.cluster.world.note("network", f"cut: {sorted(links)}")
         self.cluster.network.cut |= links
-        self.cluster.world.after(self.cluster.world.rng.uniform(0.5, 12), self._join, links)
+        self._later(self.cluster.world.rng.uniform(0.5, 9), self._join, links)
 
     def _join(self, links: set[tuple[str, str]]) -> None:
         self.cluster.network.cut -= links
@@ -83,7 +99,7 @@ class Faults:
         network, world = self.cluster.network, self.cluster.world
         network.loss = world.rng.uniform(0.05, 0.6)
         world.note("network", f"loses {network.loss:.0%}")
-        world.after(world.rng.uniform(1, 10), self._set_loss)
+        self._later(world.rng.uniform(1, 10), self._set_loss)
 
     def _set_loss(self) -> None:
         self.cluster.network.loss = 0.01
@@ -92,7 +108,7 @@ class Faults:
         network, world = self.cluster.network, self.cluster.world
         network.slowness, network.stray = world.rng.uniform(0.02, 0.6), 0.05
         world.note("network", f"is slow: {network.slowness:.3f} s")
-        world.after(world.rng.uniform(1, 10), self._set_slowness)
+        self._later(world.rng.uniform(1, 10), self._set_slowness)
 
     def _set_slowness(self) -> None:
         self.cluster.network.slowness, self.cluster.network.stray = 0.002, 0.002
@@ -103,7 +119,7 @@ class Faults:
         node, world = self._victim(), self.cluster.world
         if node.core is not None and not node.paused:
             node.pause()
-            world.after(world.rng.uniform(0.2, 9), self._wake, node, node.life)
+            self._later(world.rng.uniform(0.2, 9), self._wake, node, node.life)
 
     def _wake(self, node: Node, life: int) -> None:
         if node.life == life:
@@ -113,41 +129,68 @@ class Faults:
         node, rng = self._victim(), self.cluster.world.rng
         if node.core is not None:
             node.crash()
-            self._start_later(node, rng.choice([rng.uniform(0.05, 1), rng.uniform(1, 8), rng.uniform(8, 40)]))
+            self._start_later(node, rng.choice([rng.uniform(0.05, 1), rng.uniform(1, 8), rng.uniform(8, 25)]))
 
     def _stop(self) -> None:
         node, rng = self._victim(), self.cluster.world.rng
         if node.core is not None and not node.paused:
             node.leave()
-            self._start_later(node, rng.uniform(2, 20))
+            self._start_later(node, rng.uniform(2, 10))
 
     def _start_later(self, node: Node, delay: float) -> None:
-        self.cluster.world.after(delay, self._start, node)
+        self._later(delay, self._start, node)
 
     def _start(self, node: Node) -> None:
         if node.core is None:
             node.start()
 
+    def _bounce_the_others(self) -> None:
+        """A leader loses sight of the rest, and they forget what they promised it."""
+        rng, spared = self.cluster.world.rng, self._victim()
+        self._isolate_one(spared)
+        for node in self.cluster.nodes:
+            if node is not spared and node.core is not None and rng.random() < 0.8:
+                node.crash()
+                self._start_later(node, rng.uniform(0.01, 0.3))
+
+    def _fade_out(self) -> None:
+        """A leader is still told, late, what nobody would tell it any more."""
+        name = self._victim().name
+        self._slow_down()
+        self.cluster.network.stray = 0.3
+        self._later(self.cluster.world.rng.uniform(0.5, 3), self._silence, name)
+
+    def _silence(self, name: str) -> None:
+        self._cut({(name, other) for other in self._names() - {name}}, both=False)
+
     # --- storage
 
     def _storage_away(self) -> None:
         world = self.cluster.world
-        self.cluster.storage.away_until = world.now + world.rng.uniform(0.5, 20)
+        self.cluster.storage.away_until = world.now + world.rng.uniform(0.5, 7)
         world.note("storage", f"away until {self.cluster.storage.away_until:.3f}")
 
     def _storage_unreachable(self) -> None:
         world, node = self.cluster.world, self._victim()
-        self.cluster.storage.unreachable[node.name] = world.now + world.rng.uniform(0.5, 25)
+        self.cluster.storage.unreachable[node.name] = world.now + world.rng.uniform(0.5, 18)
         world.note("storage", f"unreachable for {node.name}")
 
     def _storage_flaky(self) -> None:
         world = self.cluster.world
         self.cluster.storage.flaky = world.rng.uniform(0.05, 0.5)
         world.note("storage", f"loses {self.cluster.storage.flaky:.0%}")
-        world.after(world.rng.uniform(1, 10), self._set_storage)
+        self._later(world.rng.uniform(1, 10), self._set_storage)
+
+    def _storage_answers_late(self) -> None:
+        """A writer has its answer when it should have stopped waiting; and nobody leads, so that somebody will write."""
+        world = self.cluster.world
+        self.cluster.storage.slow_answers = 0.5
+        world.note("storage", "answers late")
+        self._later(world.rng.uniform(5, 15), self._set_storage)
+        self._crash()
 
     def _set_storage(self) -> None:
-        self.cluster.storage.flaky = 0.0
+        self.cluster.storage.flaky = self.cluster.storage.slow_answers = 0.0
 
     # --- calm
 
@@ -178,6 +221,7 @@ class Faults:
 
     def _calm(self) -> None:
         cluster = self.cluster
+        self._storm += 1
         cluster.network.cut.clear()
         self._set_loss()
         self._set_slowness()
@@ -187,4 +231,6 @@ class Faults:
 
     def _bring_back(self, node: Node) -> None:
         node.resume()
+        if node.stopping:
+            node.gone()
         self._start(node)

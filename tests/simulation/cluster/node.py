@@ -33,7 +33,6 @@ RECONCILE_EVERY = 8.0
 _MOST_TICKS = 1000  # at one moment; more is a timer that never advances
 
 Work = Generator[Callable[[Callable[[Any], None]], None], Any, None]
-CoreFactory = Callable[[LeaseConfig, str, random.Random, float], Leadership]
 
 
 @attrs.frozen
@@ -71,7 +70,6 @@ class Node:
     network: Network
     storage: Storage
     authority: CertificateAuthority
-    make_core: CoreFactory
     rate: float
     offset: float
     others: list[str]
@@ -80,6 +78,7 @@ class Node:
     life: int = 0
     paused: bool = False
     left: bool = False
+    stopping: bool = False
     copy: Copy = attrs.field(factory=Copy)
     peers: dict[str, Peer] = attrs.field(factory=dict)
     leading_since: float = 0.0
@@ -97,9 +96,9 @@ class Node:
 
     def start(self) -> None:
         self.life += 1
-        self.left = self.paused = False
+        self.left = self.paused = self.stopping = False
         self.copy, self.peers, self._works, self._queue, self._led = Copy(), {}, {}, [], (None, 0)
-        self.core = self.make_core(CONFIG, self.name, random.Random(self.world.rng.random()), self.local())
+        self.core = Leadership(CONFIG, self.name, random.Random(self.world.rng.random()), self.local())
         self.world.note(self.name, "starts")
         self._set_timer()
         self.world.after(self.world.rng.random() * SYNC_EVERY, self.mine(self._sync))
@@ -130,10 +129,11 @@ class Node:
         """A graceful stop: hand over, stay a moment to vote, say goodbye."""
         assert self.core is not None
         self.world.note(self.name, "stops")
+        self.stopping = True
         self._perform(self.core.resign(self.local()))
-        self.world.after(1.0, self.mine(self._gone))
+        self.world.after(1.0, self.mine(self.gone))
 
-    def _gone(self) -> None:
+    def gone(self) -> None:
         self.left = True
         self.crash()
 
@@ -302,7 +302,7 @@ class Node:
             version += 1
         if record is None or self._leads() != term:
             return
-        if (entry := self.copy.entries.get(wanted.key)) is None or entry.version < version:
+        if self.outdated(wanted.key, version):
             self._publish(term, wanted.key, version, record)
         self.network.send(self.name, wanted.client, wanted)
 
@@ -330,7 +330,7 @@ class Node:
         if found is None:
             return 0
         version, journal = found
-        if journal is not None and journal.op == wanted.number:
+        if self.knows_order(journal, wanted):
             return int(journal.order)
         if not (yield from self._confirm(term)):
             return 0
@@ -356,9 +356,17 @@ class Node:
             found = yield self._get(key)
             if found is None or found[1] is None or self._leads() != term:
                 continue
-            entry = self.copy.entries.get(key)
-            if entry is None or entry.version < found[0]:
+            if self.outdated(key, found[0]):
                 self._publish(term, key, found[0], found[1])
+
+    def outdated(self, key: str, version: int) -> bool:
+        """Whether the map doesn't have this version of a certificate yet."""
+        entry = self.copy.entries.get(key)
+        return entry is None or entry.version < version
+
+    def knows_order(self, journal: Journal | None, wanted: Operation) -> bool:
+        """Whether the journal has an order for it already."""
+        return journal is not None and journal.op == wanted.number
 
     def _reconcile_again(self) -> None:
         term = self._leads()

