@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import httpx
 import trio
@@ -18,6 +18,12 @@ DEADLINE = PREFIX + "Deadline"  # how many seconds the caller is going to wait
 STAMP = PREFIX + "Stamp"  # what a copy must have to show what was written
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_WORDS: Mapping[type[httpx.HTTPError], str] = {
+    httpx.PoolTimeout: "too many writes are on their way to it",
+    httpx.ConnectTimeout: "it does not answer in time",
+    httpx.ReadError: "the connection broke",
+    httpx.WriteError: "the connection broke",
+}
 _TIMEOUT = httpx.Timeout(
     connect=2, write=30, read=None, pool=5
 )  # how long to wait for an answer is the caller's choice
@@ -81,7 +87,7 @@ async def exchange(wire: httpx.AsyncBaseTransport, request: httpx.Request, leade
             with trio.move_on_after(1, shield=True):
                 await answer.aclose()
     except httpx.HTTPError as error:
-        why = _reason(error)
+        why = _WORDS.get(type(error)) or _reason(error)
         if isinstance(error, _NOT_SENT):
             raise NotLeader(f"{server} can't be reached: {why}", leader) from error
         raise OutcomeUnknown(

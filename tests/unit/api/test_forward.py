@@ -19,8 +19,9 @@ from quart import Response
 
 from acme_manager.api.app import ApiSettings
 from acme_manager.api.forward import Waits
+from acme_manager.api.relay import exchange
 from acme_manager.config.model import Flags
-from acme_manager.errors import NoQuorum, RateLimited, RingNotReady
+from acme_manager.errors import NoQuorum, NotLeader, OutcomeUnknown, RateLimited, RingNotReady
 from tests.parts.tls import authority, server_files
 from tests.unit.api.served import SOON, Follower, Recorder, Server, open_server, serving
 from tests.unit.api.world import ADMIN, open_api
@@ -469,6 +470,27 @@ async def test_the_log_says_who_served_it_and_no_secret() -> None:
         assert "admin" not in json.dumps(lines)
 
 
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (httpx.ConnectError("refused"), NotLeader, "can't be reached: refused"),
+        (httpx.ConnectTimeout(""), NotLeader, "can't be reached: it does not answer in time"),
+        (httpx.PoolTimeout(""), NotLeader, "can't be reached: too many writes are on their way to it"),
+        (httpx.WriteTimeout(""), OutcomeUnknown, r"gave no answer \(WriteTimeout\)"),
+        (httpx.ReadError(""), OutcomeUnknown, r"gave no answer \(the connection broke\)"),
+        (httpx.RemoteProtocolError("left"), OutcomeUnknown, r"gave no answer \(left\)"),
+    ],
+)
+async def test_what_may_have_been_done_is_told_from_what_was_not(
+    error: Exception, kind: type[Exception], words: str
+) -> None:
+    def fail(_request: httpx.Request) -> httpx.Response:
+        raise error
+
+    with pytest.raises(kind, match=f"the leader 'node-b' at https://b:1 {words}"):
+        await exchange(httpx.MockTransport(fail), httpx.Request("POST", "https://b:1/x"), "node-b")
+
+
 @pytest.fixture
 def flags(tmp_path: Path) -> Flags:
     """TLS among nodes that only let each other in."""
@@ -488,9 +510,14 @@ async def test_nodes_know_each_other_by_their_certificates(flags: Flags) -> None
                 assert answer.status_code == 201
 
 
-async def test_a_node_whose_certificate_is_not_trusted_gets_nothing(flags: Flags, tmp_path: Path) -> None:
-    stranger = trustme.CA()
-    leaf = stranger.issue_cert("127.0.0.1")
+@pytest.mark.parametrize(
+    "leaf",
+    [trustme.CA().issue_cert("127.0.0.1"), authority().issue_cert("elsewhere.example")],
+    ids=["of another CA", "for another address"],
+)
+async def test_a_node_whose_certificate_is_not_good_gets_nothing(
+    leaf: trustme.LeafCert, flags: Flags, tmp_path: Path
+) -> None:
     leaf.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "other.pem"))
     other = Flags(tls_cert_file=str(tmp_path / "other.pem"), tls_key_file=str(tmp_path / "other.pem"))
     recorder = Recorder()
