@@ -18,12 +18,14 @@ from acme_manager.ring.effects import (
     WriteFence,
     Written,
 )
+from acme_manager.ring.entries import Entry
 from acme_manager.ring.fence import Fence
 from acme_manager.ring.leadership import Leadership
 from acme_manager.ring.leases import LeaseConfig
+from acme_manager.ring.sync_messages import Reply, Request
 from acme_manager.ring.types import Status
 from acme_manager.ring.voters import Peer
-from tests.simulation.cluster.copies import Copy, Entry
+from tests.simulation.cluster.copies import Copy
 from tests.simulation.cluster.outside import FENCE, CertificateAuthority, Journal, Record, Storage
 from tests.simulation.cluster.world import Broken, Network, World
 
@@ -53,12 +55,24 @@ class Ask:
 
 @attrs.frozen
 class Gossip:
-    entries: dict[str, Entry]
+    entries: list[Entry]
 
 
 @attrs.frozen
 class Digest:
-    digest: int
+    root: bytes
+
+
+@attrs.frozen
+class SyncRequest:
+    number: int
+    request: Request
+
+
+@attrs.frozen
+class SyncReply:
+    number: int
+    reply: Reply
 
 
 @attrs.define(eq=False)
@@ -79,7 +93,7 @@ class Node:
     paused: bool = False
     left: bool = False
     stopping: bool = False
-    copy: Copy = attrs.field(factory=Copy)
+    copy: Copy = attrs.field(init=False)
     peers: dict[str, Peer] = attrs.field(factory=dict)
     leading_since: float = 0.0
     _queue: list[tuple[Callable[..., None], tuple[Any, ...]]] = attrs.field(factory=list)
@@ -97,7 +111,8 @@ class Node:
     def start(self) -> None:
         self.life += 1
         self.left = self.paused = self.stopping = False
-        self.copy, self.peers, self._works, self._queue, self._led = Copy(), {}, {}, [], (None, 0)
+        self.copy = Copy(self.storage)
+        self.peers, self._works, self._queue, self._led = {}, {}, [], (None, 0)
         self.core = Leadership(CONFIG, self.name, random.Random(self.world.rng.random()), self.local())
         self.world.note(self.name, "starts")
         self._set_timer()
@@ -164,10 +179,9 @@ class Node:
             case Ask():
                 self._asked(message)
             case Gossip():
-                self.copy.merge(message.entries)
-            case Digest():
-                if message.digest != self._digest():
-                    self.network.send(self.name, source, Gossip(dict(self.copy.entries)))
+                self.copy.merge(message.entries, self.local())
+            case Digest() | SyncRequest() | SyncReply():
+                self._synced(source, message)
             case _:
                 self._perform(self.core.receive(source, message, self.local()))
 
@@ -243,17 +257,28 @@ class Node:
 
     # --- the map
 
-    def _digest(self) -> int:
-        return hash(frozenset(self.copy.entries.items()))
-
     def _sync(self) -> None:
-        self.network.send(self.name, self.world.rng.choice(self.others), Digest(self._digest()))
+        self.copy.expire(self.local(), self._leads())
+        self.network.send(self.name, self.world.rng.choice(self.others), Digest(self.copy.map.root()))
         self.world.after(SYNC_EVERY * (0.5 + self.world.rng.random()), self.mine(self._sync))
 
+    def _synced(self, source: str, message: Digest | SyncRequest | SyncReply) -> None:
+        match message:
+            case Digest():
+                if message.root != self.copy.map.root():
+                    self.network.send(self.name, source, SyncRequest(*self.copy.start_sync()))
+            case SyncRequest():
+                reply = self.copy.answer_sync(message.request, self.local())
+                self.network.send(self.name, source, SyncReply(message.number, reply))
+            case SyncReply():
+                further = self.copy.go_on_sync(message.number, message.reply, self.local())
+                if further is not None:
+                    self.network.send(self.name, source, SyncRequest(*further))
+
     def _publish(self, term: int, key: str, version: int, record: Record) -> None:
-        entry = self.copy.write(term, key, version, deleted=record.deleted)
+        entry = self.copy.write(term, key, version, deleted=record.deleted, now=self.local())
         for other in self.others:
-            self.network.send(self.name, other, Gossip({key: entry}))
+            self.network.send(self.name, other, Gossip([entry]))
 
     # --- a leader's work: generators whose every step may be the last
 
@@ -302,7 +327,7 @@ class Node:
             version += 1
         if record is None or self._leads() != term:
             return
-        if self.outdated(wanted.key, version):
+        if self.is_news(wanted.key, version, record):
             self._publish(term, wanted.key, version, record)
         self.network.send(self.name, wanted.client, wanted)
 
@@ -354,15 +379,15 @@ class Node:
         """Storage is the truth about what the map should hold."""
         for key in [key for key in self.storage.data if key != FENCE and "/" not in key]:
             found = yield self._get(key)
-            if found is None or found[1] is None or self._leads() != term:
-                continue
-            if self.outdated(key, found[0]):
+            if found is None or self._leads() != term:
+                return
+            if self.is_news(key, found[0], found[1]):
                 self._publish(term, key, found[0], found[1])
+        self.copy.reconciled = term
 
-    def outdated(self, key: str, version: int) -> bool:
-        """Whether the map doesn't have this version of a certificate yet."""
-        entry = self.copy.entries.get(key)
-        return entry is None or entry.version < version
+    def is_news(self, key: str, version: int, record: Record) -> bool:
+        """Whether the map doesn't have yet what storage has."""
+        return not self.copy.knows(key, version, deleted=record.deleted)
 
     def knows_order(self, journal: Journal | None, wanted: Operation) -> bool:
         """Whether the journal has an order for it already."""

@@ -19,11 +19,11 @@ class Broken(AssertionError):
 class World:
     """One queue of events and one source of chance: a seed determines everything."""
 
-    def __init__(self, seed: int, *, trace: bool = False) -> None:
+    def __init__(self, seed: int, lines: list[str] | None = None) -> None:
         self.rng = random.Random(seed)
         self.now = 0.0
         self.steps = 0
-        self.lines: list[str] | None = [] if trace else None
+        self.lines = lines
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._pushed = 0
 
