@@ -59,10 +59,11 @@ async def ready() -> Response:
     try:
         with trio.fail_after(_READY_WITHIN):
             report = await services().health.report()
+            others = await services().health.others()
     except trio.TooSlowError:
-        report = {"checks": f"not all parts answered within {_READY_WITHIN:g} s"}
+        report, others = {"checks": f"not all parts answered within {_READY_WITHIN:g} s"}, {}
     works = not any(report.values())
-    parts = {part: wrong or "ok" for part, wrong in {**report, **services().health.others()}.items()}
+    parts = {part: wrong or "ok" for part, wrong in {**report, **others}.items()}
     return answer({"ready": works, "parts": parts}, 200 if works else 503)
 
 

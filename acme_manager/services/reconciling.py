@@ -51,7 +51,6 @@ class Reconciler:
                 attempt += 1
                 _log.error("state not read from storage", error=str(error), retry_in=pause)
                 await trio.sleep(pause)
-        self.state.loaded.set()
         _log.info(
             "state read from storage",
             certificates=len(self.state.certificates),
@@ -143,4 +142,3 @@ class Reconciler:
         if not stored and self.state.tokens.get(token.id) is token:
             self.state.withdraw_token(token.id)
             _log.info("token is gone from storage", id=token.id)
-

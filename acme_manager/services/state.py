@@ -17,12 +17,13 @@ import trio
 from acme_manager.domain.certificate import Certificate, certificate_from_json, certificate_to_json
 from acme_manager.domain.token import Token, token_from_json, token_to_json
 from acme_manager.errors import StorageUnavailable
-from acme_manager.ports import SharedMap
+from acme_manager.ports import Cluster, SharedMap
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _CERTIFICATE, _TOKEN = "certificate/", "token/"  # the Go original's names of these keys
+_COMPLETE = "complete"  # there once a leader has read everything from storage; its value is the stamp of that moment
 
 
 class Table(Generic[T]):
@@ -69,12 +70,15 @@ class State:
         self.tokens: Table[Token] = Table()
         self.loaded = trio.Event()
 
+        self._complete = trio.Event()
+
     @contextmanager
     def following(self) -> Iterator[None]:
         """Keep the tables up to date for the length of a block."""
         with (
             self._shared.watch(_CERTIFICATE, self._certificate_changed),
             self._shared.watch(_TOKEN, self._token_changed),
+            self._shared.watch(_COMPLETE, lambda _key, value: self._complete.set() if value else None),
         ):
             yield
 
@@ -93,6 +97,17 @@ class State:
     def withdraw_token(self, token_id: str) -> None:
         """Tell every node that a token is gone. Raises NotLeader, NoQuorum."""
         self._shared.remove(_TOKEN + token_id)
+
+    def announce_complete(self, stamp: str) -> None:
+        """Tell every node that the map up to `stamp` holds all there is in storage. Raises NotLeader, NoQuorum."""
+        self._shared.put(_COMPLETE, stamp.encode())
+        self.loaded.set()
+
+    async def catch_up(self, cluster: Cluster) -> None:
+        """Wait until this copy has everything that some leader has found in storage, and mark it as loaded."""
+        await self._complete.wait()
+        await cluster.wait_for((self._shared.get(_COMPLETE) or b"").decode())
+        self.loaded.set()
 
     def require_loaded(self) -> None:
         """Raise StorageUnavailable while the tables are incomplete."""

@@ -108,6 +108,7 @@ async def open_world(
         async with jobs.open():
             if load:
                 await reconciler.take_over()
+                state.announce_complete(cluster.stamp())
             yield world
 
 
