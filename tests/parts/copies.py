@@ -7,21 +7,21 @@ import attrs
 from acme_manager.ring.entries import ZERO, Entry
 from acme_manager.ring.store import ReplicatedMap
 from acme_manager.ring.sync import Sync, answer
-from acme_manager.ring.sync_messages import encode, parse_untrusted_reply, parse_untrusted_request
+from acme_manager.ring.sync_messages import Request, encode, parse_untrusted_reply, parse_untrusted_request
 
 
 @attrs.define
 class Traffic:
-    """What a sync has cost and changed. Bytes are those of message bodies, both ways together."""
+    """What a sync has cost and changed. `moved` and `largest` are bytes of message bodies, both ways."""
 
-    bytes: int = 0
+    moved: int = 0
     largest: int = 0
     requests: int = 0
     here: list[Entry] = attrs.field(factory=list)
     there: list[Entry] = attrs.field(factory=list)
 
     def count(self, body: bytes) -> bytes:
-        self.bytes += len(body)
+        self.moved += len(body)
         self.largest = max(self.largest, len(body))
         return body
 
@@ -30,7 +30,7 @@ def sync(initiator: ReplicatedMap, responder: ReplicatedMap, now: float = 0.0, *
     """Run one sync to its end, or to where the connection breaks: after so many requests."""
     traffic = Traffic()
     course = Sync()
-    request = course.start(initiator)
+    request: Request | None = course.start(initiator)
     while request is not None and traffic.requests < cut_after:
         traffic.requests += 1
         heard = parse_untrusted_request(traffic.count(encode(request)))
