@@ -33,8 +33,18 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
+@attrs.frozen(kw_only=True)
+class Around:
+    """The layers around. The driver calls them at once, in the order of events."""
+
+    send: Callable[[str, bytes], None]  # a packet's body, to the member of that name
+    why_not: Callable[[], Unavailable]
+    leader_changed: Callable[[str | None], None]
+    fence_changed: Callable[[], None]  # what is known of the record
+
+
 class Leading:
-    """One node's part in who leads. `send` takes a packet's body to the member of that name.
+    """One node's part in who leads. `patience` is for one operation on the fence record, in seconds.
 
     Everything but the fence record is done at once and in order, so nothing can come between an event and what
     follows from it. `run` has to be running.
@@ -46,17 +56,17 @@ class Leading:
         name: str,
         fences: FenceStorage,
         clock: Clock,
-        *,
         patience: float,
-        send: Callable[[str, bytes], None],
-        why_not: Callable[[], Unavailable],
+        around: Around,
     ) -> None:
         self._core, self._name, self._fences, self._clock = core, name, fences, clock
-        self._patience, self._send, self._why_not = patience, send, why_not
+        self._patience, self._around = patience, around
         self._timer = Timer(core.deadline, self._tick)
         self._nursery: trio.Nursery | None = None
         self._scopes: set[trio.CancelScope] = set()
         self._changed = trio.Event()  # replaced whenever it is set
+        self._shown: Fence | None = None
+        self.looked = False  # at the fence record, at least once, with whatever outcome
         self.terms_begun = 0
         self.terms_lost = 0
 
@@ -83,7 +93,7 @@ class Leading:
         """
         term = self.term()
         if term is None:
-            raise self._why_not()
+            raise self._around.why_not()
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
             try:
@@ -108,24 +118,24 @@ class Leading:
     async def confirm(self) -> None:
         """Look at the fence record: only who then still leads may go on. Raises StorageUnavailable, or why not."""
         if self.term() is None:
-            raise self._why_not()
+            raise self._around.why_not()
         if not await self._read():
             raise StorageUnavailable("the fence record can't be read, so it is not certain that this node still leads")
         if self.term() is None:
-            raise self._why_not()
+            raise self._around.why_not()
 
     # --- what happens
 
-    async def run(self) -> None:
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Do what is due, for ever."""
         async with trio.open_nursery() as self._nursery:
+            task_status.started()
             await self._timer.run()
 
-    def receive_untrusted(self, body: bytes, sender_is: Callable[[str], bool]) -> None:
-        """A packet's body. `sender_is` tells whether a name fits where it came from. Raises BadPacket."""
+    def receive_untrusted(self, body: bytes) -> None:
+        """A packet's body. Raises BadPacket."""
         sender, message = ballots.parse_untrusted(body)
-        if sender_is(sender):
-            self._perform(self._core.receive(sender, message, trio.current_time()))
+        self._perform(self._core.receive(sender, message, trio.current_time()))
 
     def members_changed(self, peers: Iterable[Peer]) -> None:
         """All members, this one included."""
@@ -135,9 +145,14 @@ class Leading:
         """Take a voter that is gone off the list."""
         self._perform(self._core.forget(name, trio.current_time()))
 
-    async def resign(self) -> None:
-        """Hand over, and wait until another leads. The caller bounds the wait."""
+    def resign(self) -> bool:
+        """Hand over if this node leads, and say whether it did. It wants to lead no more, and goes on voting."""
+        leads = self.term() is not None
         self._perform(self._core.resign(trio.current_time()))
+        return leads
+
+    async def handed_over(self) -> None:
+        """Wait until another leads. The caller bounds the wait."""
         await self._until(lambda: self.leader() not in {None, self._name})
 
     # --- doing it
@@ -149,7 +164,7 @@ class Leading:
         for effect in effects:
             match effect:
                 case Send():
-                    self._send(effect.to, ballots.encode(self._name, effect.message))
+                    self._around.send(effect.to, ballots.encode(self._name, effect.message))
                 case ReadFence():
                     self._start(self._read)
                 case WriteFence():
@@ -162,7 +177,11 @@ class Leading:
                 case LeaderChanged():
                     _log.info("leader changed", leader=effect.name or "", term=effect.term)
                     self._notify()
+                    self._around.leader_changed(effect.name)
         self._timer.moved()
+        if self._core.fence is not self._shown:
+            self._shown = self._core.fence
+            self._around.fence_changed()
 
     def _lost(self, lost: LostLeadership) -> None:
         self.terms_lost += 1
@@ -192,9 +211,11 @@ class Leading:
                 fence, version = await self._fences.read()
         except (Unavailable, ValueError, trio.TooSlowError) as error:
             _log.warning("fence record not read", error=str(error) or "too slow")
+            self.looked = True
             self._perform(self._core.fence_unreadable(trio.current_time()))
             return False
         self._perform(self._core.fence_read(fence, version, trio.current_time()))
+        self.looked = True
         return True
 
     async def _write(self, write: WriteFence) -> None:
