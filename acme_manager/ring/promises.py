@@ -27,7 +27,7 @@ class Voter:
         self.free_from = now + config.lease  # an earlier life may have promised something that runs until then
         self.established = 0  # the highest term known to have had a leader
         self._voted = 0  # the highest term granted to anyone
-        self._released = 0  # the highest term whose holder has given it up
+        self._released: Claim | None = None  # the last that its holder has given up: a late renewal is none
         self._claim: Claim | None = None
         self._until = 0.0
 
@@ -69,7 +69,7 @@ class Voter:
         Who asks has led at the time. So the lease of any lower term had ended before, and our promise for it is void.
         """
         bound = self.bound_to(now)
-        if claim.term < self.established or claim.term <= self._released:
+        if claim.term < self.established or claim == self._released:
             return False
         if bound is not None and bound != claim and bound.term >= claim.term:
             return False
@@ -81,7 +81,7 @@ class Voter:
         mine = self.bound_to(now) == claim
         if mine:
             self._claim, self._until = None, 0.0
-        self._released = max(self._released, claim.term)
+        self._released = claim
         return mine
 
     def _bind(self, claim: Claim, now: float) -> bool:
