@@ -48,7 +48,7 @@ class Roll:
         """The list with one name less or one more, or None when it is right or can't be changed yet.
 
         The lease must run over the new list already: whichever of the two the storage holds a moment later, a majority
-        of it is bound to us. And it must be young: a leader that has just lost sight of the others leaves the list alone.
+        of it is bound to us. And it must be young: a leader that has just lost sight of others leaves the list alone.
         """
         changes = [*self._removals(config, now), *self._additions(now)]
         old = config.held - 1.5 * config.renew_every

@@ -12,8 +12,8 @@ from acme_manager.ring.effects import Effect, WriteFence, Written
 from acme_manager.ring.leadership import Leadership
 from acme_manager.ring.leases import LeaseConfig
 from acme_manager.ring.promises import Claim, Voter
-from acme_manager.ring.tenure import Tenure
 from acme_manager.ring.voters import Roll
+from tests.simulation.cluster.node import Node, Work
 
 _voter_init, _fence_written, _begin_write = Voter.__init__, Leadership.fence_written, Candidacy.begin_write
 
@@ -54,6 +54,10 @@ def _everyone_in_sight(roll: Roll, config: LeaseConfig, now: float) -> tuple[str
     return sight if sight != roll.voters and roll.me in sight else None
 
 
+def _do_nothing(node: Node, term: int) -> Work:
+    yield from ()
+
+
 def _half(voters: int) -> int:
     return max(1, voters // 2)
 
@@ -83,9 +87,7 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "a new leader does not look for the order of the one before": {
         _SIMULATION + "node.Node.knows_order": lambda *_: False,
     },
-    "a new leader does not compare its map with storage": {
-        _SIMULATION + "node.Node._reconcile": lambda *_: iter(()),
-    },
+    "a new leader does not compare its map with storage": {_SIMULATION + "node.Node._reconcile": _do_nothing},
     "a node believes old entries after it was away for long": {
         _RING + "store.forgotten": lambda *_, **__: False,
         _RING + "sync.forgotten": lambda *_, **__: False,

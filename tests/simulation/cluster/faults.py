@@ -49,7 +49,7 @@ class Faults:
             self._split, self._split_one_way, self._isolate, self._pause, self._pause, self._crash, self._crash,
             self._stop, self._lose_packets, self._slow_down, self._storage_away, self._storage_unreachable,
             self._storage_flaky, self._heal, self._bounce_the_others, self._fade_out,
-            self._storage_answers_late,
+            self._storage_answers_late, self._crash_all,
         ]  # fmt: skip
         rng = self.cluster.world.rng
         for strike in rng.sample(kinds, rng.choice([1, 1, 1, 2, 3])):
@@ -144,6 +144,13 @@ class Faults:
         if node.core is None:
             node.start()
 
+    def _crash_all(self) -> None:
+        """Nobody remembers anything; only storage does."""
+        for node in self.cluster.nodes:
+            if node.core is not None:
+                node.crash()
+                self._start_later(node, self.cluster.world.rng.uniform(0.05, 2))
+
     def _bounce_the_others(self) -> None:
         """A leader loses sight of the rest, and they forget what they promised it."""
         rng, spared = self.cluster.world.rng, self._victim()
@@ -182,7 +189,7 @@ class Faults:
         self._later(world.rng.uniform(1, 10), self._set_storage)
 
     def _storage_answers_late(self) -> None:
-        """A writer has its answer when it should have stopped waiting; and nobody leads, so that somebody will write."""
+        """A writer has its answer when it should wait no more; and nobody leads, so that somebody will write."""
         world = self.cluster.world
         self.cluster.storage.slow_answers = 0.5
         world.note("storage", "answers late")

@@ -88,6 +88,7 @@ class Node:
     offset: float
     others: list[str]
     check_leases: Callable[[], None]
+    strict: bool
     core: Leadership | None = None
     life: int = 0
     paused: bool = False
@@ -111,7 +112,7 @@ class Node:
     def start(self) -> None:
         self.life += 1
         self.left = self.paused = self.stopping = False
-        self.copy = Copy(self.storage)
+        self.copy = Copy(self.storage, self.strict)
         self.peers, self._works, self._queue, self._led = {}, {}, [], (None, 0)
         self.core = Leadership(CONFIG, self.name, random.Random(self.world.rng.random()), self.local())
         self.world.note(self.name, "starts")
@@ -331,7 +332,9 @@ class Node:
             self._publish(term, wanted.key, version, record)
         self.network.send(self.name, wanted.client, wanted)
 
-    def _change(self, term: int, wanted: Operation, version: int, old: Record | None) -> Generator[Any, Any, Record | None]:
+    def _change(
+        self, term: int, wanted: Operation, version: int, old: Record | None
+    ) -> Generator[Any, Any, Record | None]:
         record = Record(wanted.number, term, serial=old.serial if old else 0, deleted=True)
         if not wanted.delete:
             order = yield from self._order(term, wanted)

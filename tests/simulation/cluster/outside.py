@@ -111,10 +111,10 @@ class Storage:
                 raise Broken(f"2: {value.holder} and {current.holder} both wrote term {value.term} into the fence")
             if len({*value.voters} ^ {*current.voters}) > 1:
                 raise Broken(f"1: the list of voters changed by more than one: {current.voters} -> {value.voters}")
-        if isinstance(value, Record) and isinstance(current, Record) and value.op <= current.op:
-            raise Broken(f"3: operation {value.op} on {key} landed over operation {current.op}")
-        if isinstance(value, Record) and isinstance(current, Record) and not value.deleted:
-            if value.serial <= current.serial:
+        if isinstance(value, Record) and isinstance(current, Record):
+            if value.op <= current.op:
+                raise Broken(f"3: operation {value.op} on {key} landed over operation {current.op}")
+            if value.serial <= current.serial and not value.deleted:
                 raise Broken(f"3: {key} went back from certificate {current.serial} to {value.serial}")
 
 
@@ -138,7 +138,9 @@ class CertificateAuthority:
         self._serials: dict[int, int] = {}
         self.flaky = 0.02
 
-    def order(self, node: str, key: str, op: int, term: int, leading_since: float, answer: Callable[[int], None]) -> None:
+    def order(
+        self, node: str, key: str, op: int, term: int, leading_since: float, answer: Callable[[int], None]
+    ) -> None:
         """Answers the order's number, or 0 when there was no answer."""
         for other in self.orders:
             if (other.key, other.op) == (key, op) and other.term != term:

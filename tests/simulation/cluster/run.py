@@ -10,6 +10,7 @@ from unittest import mock
 
 import attrs
 
+from acme_manager.ring import store
 from acme_manager.ring.fence import Fence
 from acme_manager.ring.leases import majority
 from acme_manager.ring.types import Status
@@ -24,7 +25,7 @@ ELECTED_WITHIN = 10.0
 EQUAL_WITHIN = 30.0
 CLOSING = 20.0  # of them without new wishes: tombstones expire, and everybody hears of that
 KEYS = 3
-TOMBSTONE_LIFE = 5.0  # so short that nodes are away for longer, and miss deletions altogether
+SHORT_LIFE = 5.0
 
 
 @attrs.frozen(kw_only=True)
@@ -83,6 +84,7 @@ class Cluster:
         seed: int,
         *,
         nodes: int = 3,
+        expire: bool = False,
         lines: list[str] | None = None,
     ) -> None:
         self.seed = seed
@@ -104,15 +106,16 @@ class Cluster:
                 offset=rng.uniform(0, 1e5),
                 others=[other for other in names if other != name],
                 check_leases=self.check_leases,
+                strict=not expire,
             )
             for name in names
         ]
         self.clients = [Client(f"client{number}", f"key{number}", self) for number in range(1, KEYS + 1)]
-        for part in [*self.nodes, *self.clients]:
-            self.network.handlers[part.name] = part.arrive
+        self.network.handlers |= {node.name: node.arrive for node in self.nodes}
+        self.network.handlers |= {client.name: client.arrive for client in self.clients}
         self.closing = False
         self._detected: dict[tuple[str, str], tuple[Status, float]] = {}
-        self._joined: dict[tuple[str, str], float] = {}
+        self._met: set[tuple[str, int, str]] = set()
         self._away, self._terms, self.calm = 0.0, 0, False
 
     def run(self) -> Result:
@@ -156,7 +159,10 @@ class Cluster:
             node.see({other.name: self._peer(node, other, now) for other in self.nodes if self._knows(node, other)})
 
     def _knows(self, node: Node, other: Node) -> bool:
-        return other.life > 0 and (other is node or (node.life, other.name) in self._joined or self._meets(node, other))
+        """Who was never met in this life is not known, not even as dead."""
+        if other is node or self._meets(node, other):
+            self._met.add((node.name, node.life, other.name))
+        return (node.name, node.life, other.name) in self._met
 
     def _meets(self, node: Node, other: Node) -> bool:
         return other.core is not None and self.network.talk(node.name, other.name)
@@ -246,7 +252,11 @@ class Cluster:
         )
 
 
-def simulate(seed: int, *, nodes: int = 3, lines: list[str] | None = None) -> Result:
-    """Run one seed. Raises Broken. What happens is added to `lines`, as text for people."""
-    with mock.patch("acme_manager.ring.store.TOMBSTONE_LIFE", TOMBSTONE_LIFE):
-        return Cluster(seed, nodes=nodes, lines=lines).run()
+def simulate(seed: int, *, nodes: int = 3, expire: bool = False, lines: list[str] | None = None) -> Result:
+    """Run one seed. Raises Broken. What happens is added to `lines`, as text for people.
+
+    `expire`: tombstones last for so short a time that nodes are away for longer, and miss deletions altogether.
+    """
+    life = SHORT_LIFE if expire else store.TOMBSTONE_LIFE
+    with mock.patch.object(store, "TOMBSTONE_LIFE", life):
+        return Cluster(seed, nodes=nodes, expire=expire, lines=lines).run()

@@ -38,8 +38,7 @@ class World:
         queue = self._queue
         while queue and queue[0][0] <= until:
             when, _, call, args = heapq.heappop(queue)
-            if when > self.now:
-                self.now = when
+            self.now = max(self.now, when)
             self.steps += 1
             call(*args)
         self.now = until
