@@ -30,6 +30,7 @@ from acme_manager.config.model import Config, Flags
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.certificate import CertificateId
+from acme_manager.errors import Complaint, ConfigInvalid
 from acme_manager.issuance.issuer import open_issuer
 from acme_manager.metrics import new_registry
 from acme_manager.ports import Step
@@ -133,7 +134,13 @@ def _keyring(config: Config) -> Keyring | None:
 
 @asynccontextmanager
 async def _open_ring(settings: RingSettings, fences: StoredFence, registry: CollectorRegistry) -> AsyncIterator[Ring]:
-    with UdpTcpTransport.bind(*settings.place.bind) as transport:
+    try:
+        bound = UdpTcpTransport.bind(*settings.place.bind)
+    except OSError as error:
+        where = "{}:{}".format(*settings.place.bind)
+        complaint = Complaint("-ring.instance-addr", f"the ring can't listen on {where} (-ring.instance-port): {error}")
+        raise ConfigInvalid("command line", [complaint]) from error
+    with bound as transport:
         async with open_ring(
             settings,
             transport=transport,
