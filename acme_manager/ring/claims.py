@@ -106,10 +106,11 @@ class Claims:
             self._common.spread(own.name, Dead(incarnation=own.incarnation, node=own.name, by=own.name))
             self._record(own, attrs.evolve(own, status=Status.LEFT), now)
 
-    def postpone(self, seconds: float) -> None:
-        """Suspicions last longer by the time that we could not hear an objection. The timers are moved elsewhere."""
-        for suspicion in self._suspicions.values():
-            suspicion.postpone(seconds)
+    def restart_suspicions(self, now: float) -> None:
+        """Give every suspect its time again: we could not have heard an objection."""
+        for name, suspicion in self._suspicions.items():
+            suspicion.restart(now)
+            self._await_death(name, suspicion)
 
     # --- about others ---
 

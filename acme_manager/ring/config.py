@@ -122,7 +122,7 @@ class RingConfig:
             label=str(given["cluster-label"]),
             verify_label=not given["cluster-label-verification-disabled"],
             sealed=sealed,
-            delegate_version=int(cast("int", given.get("delegate-version", 0))),
+            delegate_version=cast("int", given["delegate-version"]),
             **{field: cast("float", given[name]) for field, name in _FLAGGED.items()},  # type: ignore[arg-type]
         )
 

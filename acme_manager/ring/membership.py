@@ -97,15 +97,15 @@ class Membership:
         """Do what is due.
 
         A tick that is late by more than a probe may take means that this process stood still. Answers may wait unread,
-        so nobody is judged by it: everything moves by that time, and our health is the worse for it.
+        so nobody is judged by it: suspects get their time again, and our health is the worse for it.
         """
         timers, patience = self._common.timers, self._common.config.probe_timeout
         late = now - timers.deadline()
         if late > patience:
             self._common.counts.pauses += 1
             self._common.health.change(1)
-            timers.postpone(late + patience)
-            self._claims.postpone(late + patience)
+            timers.forgive(now, now + patience)
+            self._claims.restart_suspicions(now)
         timers.run(now)
         return self._done(now)
 

@@ -21,12 +21,11 @@ class Suspicion:
         logarithm = math.floor(1000 * max(1.0, math.log10(max(1, members)))) / 1000
         self._low = config.suspicion_mult * logarithm * config.probe_interval
         self._high = self._low * config.suspicion_max_mult
-        self._delay = 0.0
 
     @property
     def deadline(self) -> float:
         """When the member is to be taken for dead."""
-        return self._since + self._delay + wait(len(self._accusers) - 1, self._wanted, self._low, self._high)
+        return self._since + wait(len(self._accusers) - 1, self._wanted, self._low, self._high)
 
     def confirm(self, accuser: str) -> bool:
         """Count one more accuser; false if it is known already or enough have spoken."""
@@ -35,14 +34,16 @@ class Suspicion:
         self._accusers.add(accuser)
         return True
 
-    def postpone(self, seconds: float) -> None:
-        """Allow for time in which this node could not hear an objection."""
-        self._delay += seconds
+    def restart(self, now: float) -> None:
+        """Wait anew: this node could not have heard an objection."""
+        self._since = now
 
 
 def wait(confirmations: int, wanted: int, low: float, high: float) -> float:
     """Seconds from the first accusation to death: `high` alone, `low` when all the wanted confirmations are there."""
     if wanted < 1:
         return low
+    if not confirmations:
+        return high
     share = math.log(confirmations + 1) / math.log(wanted + 1)
     return max(low, math.floor(1000 * (high - share * (high - low))) / 1000)

@@ -55,10 +55,11 @@ class Timers:
                 del self._live[key]
                 timer[2](now)
 
-    def postpone(self, seconds: float) -> None:
-        """Move everything: the time in which this process stood still does not count."""
-        self._live = {key: (when + seconds, order, action) for key, (when, order, action) in self._live.items()}
-        self._rebuild()
+    def forgive(self, now: float, until: float) -> None:
+        """Move all that is overdue, in its order."""
+        for key, (when, _, action) in sorted(self._live.items(), key=lambda item: item[1][:2]):
+            if when <= now:
+                self.set(key, until, action)
 
     def _rebuild(self) -> None:
         self._heap = [(when, order, key) for key, (when, order, _) in self._live.items()]

@@ -100,11 +100,12 @@ class Network:
         """Ask a host for its deadline again: somebody has called it from outside."""
         place = self._places.get(address)
         if place is not None:
-            due = max(place.host.deadline() / place.drift, self.now)
+            deadline = place.host.deadline()
+            due = max(deadline / place.drift, self.now)
             if due != place.due:
                 place.due = due
                 if due < float("inf"):
-                    self.at(due, lambda: self._tick(address, place, due))
+                    self.at(due, lambda: self._tick(address, place, due, deadline))
 
     def clock(self, address: Address) -> float:
         """What a host's clock says."""
@@ -208,8 +209,8 @@ class Network:
         place.host.receive(payload, source, self.now * place.drift)
         self.poke(to)
 
-    def _tick(self, address: Address, place: _Place, due: float) -> None:
+    def _tick(self, address: Address, place: _Place, due: float, deadline: float) -> None:
         if self._places.get(address) is place and place.due == due and not place.asleep:
             place.due = float("inf")
-            place.host.tick(self.now * place.drift)
+            place.host.tick(max(self.now * place.drift, deadline))  # not a rounding error too early
             self.poke(address)

@@ -27,14 +27,26 @@ _NODE_BYTES = 110  # about what one node takes in a push/pull, with our meta
 class Node:
     """One member, and what it went through: `seen` is its changes of status, with their times."""
 
-    def __init__(self, network: Network, name: str, address: Address, config: RingConfig, meta: bytes = b"") -> None:
+    answers_tcp_pings = True
+
+    def __init__(
+        self,
+        network: Network,
+        name: str,
+        address: Address,
+        config: RingConfig,
+        *,
+        meta: bytes = b"",
+        drift: float = 1.0,
+    ) -> None:
         self.network, self.name, self.address = network, name, address
-        self.core = Membership(config, name, address, meta, random.Random(network.rng.random()), network.now)
+        rng = random.Random(network.rng.random())
+        self.core = Membership(config, name, address, meta, rng, network.now * drift)
         self.seen: list[tuple[float, StatusChanged]] = []
         self.heard: list[bytes] = []
         self.refused: list[Refused] = []
         self.packets_in = 0
-        network.add(address, self)
+        network.add(address, self, drift=drift)
 
     def receive(self, payload: bytes, source: Address, now: float) -> None:
         """See Host."""
@@ -71,19 +83,19 @@ class Node:
 
     def join(self, *seeds: Address) -> None:
         """Look for the others there."""
-        self.carry_out(self.core.set_seeds(seeds, self.network.now))
+        self.carry_out(self.core.set_seeds(seeds, self._clock()))
         self.network.poke(self.address)
 
     def leave(self) -> None:
         """Say goodbye, and stop when that is done."""
-        self.carry_out(self.core.leave(self.network.now))
+        self.carry_out(self.core.leave(self._clock()))
         self.network.poke(self.address)
         self.network.run_until(self.core.left, 20)
         self.network.remove(self.address)
 
     def tell(self, key: str, payload: bytes) -> None:
         """Gossip something."""
-        self.core.broadcast(key, payload, self.network.now)
+        self.core.broadcast(key, payload, self._clock())
         self.network.poke(self.address)
 
     def status(self, name: str) -> Status | None:
@@ -95,13 +107,16 @@ class Node:
         """Whom it has taken for dead, and when."""
         return [(when, change.member.name) for when, change in self.seen if change.member.status is Status.DEAD]
 
+    def _clock(self) -> float:
+        return self.network.clock(self.address)
+
     def _pinged(self, effect: PingStream) -> Callable[[Host], Callable[[], None]]:
         def ask(host: Host) -> Callable[[], None]:
-            right = isinstance(host, Node) and host.name == effect.name
+            right = isinstance(host, Node) and host.name == effect.name and host.answers_tcp_pings
 
             def answer() -> None:
-                if right and self.network.now <= effect.deadline:
-                    self.carry_out(self.core.stream_pong(effect.sequence, self.network.now))
+                if right and self._clock() <= effect.deadline:
+                    self.carry_out(self.core.stream_pong(effect.sequence, self._clock()))
 
             return answer
 
@@ -120,7 +135,7 @@ class Node:
     def merge(self, state: list[PushNode], join: bool) -> None:
         """Take in a peer's state."""
         try:
-            self.carry_out(self.core.merge(state, self.network.now, join=join))
+            self.carry_out(self.core.merge(state, self._clock(), join=join))
         except Incompatible as error:
             self.refused.append(Refused("", str(error), None))
         self.network.poke(self.address)
@@ -144,9 +159,13 @@ class Ring:
         self.config = config or RingConfig()
         self.nodes = {number: self.start(number) for number in range(1, size + 1)}
 
+    def new(self, number: int) -> Node:
+        """A node that looks for nobody."""
+        return Node(self.network, name(number), address(number), self.config)
+
     def start(self, number: int) -> Node:
-        """Start a node; every node knows the first as its seed."""
-        node = Node(self.network, name(number), address(number), self.config)
+        """A node that knows the first one as its seed."""
+        node = self.new(number)
         node.join(address(1))
         return node
 
