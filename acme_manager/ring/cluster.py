@@ -19,6 +19,7 @@ from acme_manager.ring.entries import Stamp
 from acme_manager.ring.fencing import FenceStorage
 from acme_manager.ring.join import Resolver
 from acme_manager.ring.keyring import Keyring
+from acme_manager.ring.meta import parse_untrusted as parse_meta
 from acme_manager.ring.metrics import RingCollector
 from acme_manager.ring.node import Node, Resolve
 from acme_manager.ring.records import View
@@ -137,21 +138,24 @@ class Ring:
             at=node.clock.now(),
             heartbeat_timeout=node.settings.heartbeat_timeout,
         )
-        known = sorted(node.members(), key=lambda member: member.name)
-        with_records = [(member, node.record(member.name)) for member in known]
-        # Who has left with its record had itself removed from the ring.
-        return [view.show(*pair) for pair in with_records if pair[0].status is not Status.LEFT or pair[1] is not None]
+        shown = []
+        for member in sorted(node.members(), key=lambda member: member.name):
+            record = node.record(member.name)
+            if member.status is Status.LEFT and record is None and parse_meta(member.meta) is not None:
+                continue  # it has taken its record back: it does not want to be kept
+            shown.append(view.show(member, record))
+        return shown
 
     def forget(self, name: str) -> None:
-        """See ports.Cluster. Raises why this node can't write unless it leads."""
+        """See ports.Cluster. Raises why this node can't write unless it leads: what the leader sees counts."""
         node = self._node
+        if not self.leads():
+            raise self.why_not()
         member = node.member(name)
         if member is not None and member.status in {Status.ALIVE, Status.SUSPECT}:
             raise Conflict(f"the member '{name}' is alive; stop it first, then give it up")
         if member is None and name not in node.voters:
             raise NotFound(f"there is no member '{name}' to forget")
-        if not self.leads():
-            raise self.why_not()
         _log.warning("member given up", member=name)
         node.leading.forget(name)
         node.swim.forget(name)

@@ -70,7 +70,7 @@ class Node:
         self._meta = encode_meta(settings.api_url)
         self._joined = {self.name: now}
         self._seeds: Sequence[Address] | None = None  # None: not looked up yet
-        self._missed: set[Address] = set()  # seeds that did not answer
+        self._tried: set[Address] = set()  # whom we have asked for their state, with whatever outcome
         self._reconciled: int | None = None
         self.wire = Wire(transport, settings.envelope)
         above = Above(
@@ -78,7 +78,7 @@ class Node:
             delivered=self._delivered,
             state=self._state,
             met=self._met,
-            missed=self._seed_missed,
+            tried=self._tried.add,
             question=self._asked,
         )
         membership = Membership(config, self.name, self.address, self._meta, rng, now)
@@ -239,9 +239,6 @@ class Node:
         if peer is not None and state[:1] == bytes([Kind.DIGEST]):
             self.replica.met(peer, state[1:])
 
-    def _seed_missed(self, address: Address) -> None:
-        self._missed.add(address)
-
     def _asked(self, payload: bytes) -> bytes | None:
         if payload[:1] != bytes([Kind.SYNC_REQUEST]):
             self.unknown_messages += 1
@@ -285,7 +282,7 @@ class Node:
     async def _find_others(self) -> None:
         while True:
             found = [at for at in await self._resolve(self.settings.all_seeds(self.voters)) if at != self.address]
-            self._missed &= set(found)
+            self._tried &= set(found)
             self.swim.set_seeds(found)
             self._seeds = found
             await trio.sleep(_LOOK_AGAIN if self.others() else _LOOK_SOON)
@@ -303,9 +300,9 @@ class Node:
         self._members_changed()
 
     def _is_alone(self) -> bool:
-        """Whether there is nobody whose state could be waited for: no seed answers, and no other voter is known."""
-        looked = self.leading.looked and self._seeds is not None and self._missed >= set(self._seeds)
-        return looked and not self.others() and set(self.voters) <= {self.name}
+        """Whether there is nobody whose state could be waited for: no seed is one of us, no other voter is known."""
+        looked = self.leading.looked and self._seeds is not None and self._tried >= set(self._seeds)
+        return looked and not any(map(self._is_peer, self.others())) and set(self.voters) <= {self.name}
 
     async def _beat(self) -> None:
         while True:

@@ -57,7 +57,7 @@ class Above:
     delivered: Callable[[bytes, Address], None]  # a user message of a packet
     state: Callable[[], bytes]  # asks for what is said in an exchange of state
     met: Callable[[bytes, Address], None]  # what the member at that address said in an exchange that we began
-    missed: Callable[[Address], None]  # an exchange of state that we began has failed
+    tried: Callable[[Address], None]  # an exchange of state that we began is over, well or not
     question: Callable[[bytes], bytes | None]  # a user message over a connection; None: no answer
 
 
@@ -184,10 +184,10 @@ class Swim:
         except (OSError, BadPacket, trio.TooSlowError) as error:
             self.exchanges.failed += 1
             _log.debug("exchange failed", peer=effect.to[0], member=effect.name, error=str(error) or "too slow")
-            if isinstance(effect, PushPull):
-                self._above.missed(effect.to)
         finally:
             self._under_way -= 1
+            if isinstance(effect, PushPull):
+                self._above.tried(effect.to)
 
     async def _push_pull(self, effect: PushPull) -> None:
         reply = await self._wire.ask(effect.to, self._state(join=effect.join))
