@@ -88,8 +88,4 @@ RULES: Mapping[str, Mapping[str, Any]] = {
         _SIMULATION + "node.Node.knows_order": lambda *_: False,
     },
     "a new leader does not compare its map with storage": {_SIMULATION + "node.Node._reconcile": _do_nothing},
-    "a node believes old entries after it was away for long": {
-        _RING + "store.forgotten": lambda *_, **__: False,
-        _RING + "sync.forgotten": lambda *_, **__: False,
-    },
 }

@@ -5,6 +5,7 @@ A seed determines everything. `simulate(seed)` raises Broken naming the invarian
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from unittest import mock
 
@@ -48,6 +49,7 @@ class Client:
     name: str
     key: str
     cluster: Cluster
+    until: float  # a key that is left alone from then on must be found by those who have forgotten everything
     number: int = 0
     acknowledged: int = 0
     wanted: Operation | None = None
@@ -55,7 +57,7 @@ class Client:
     def go_on(self) -> None:
         world = self.cluster.world
         if self.wanted is None:
-            if self.cluster.closing:
+            if self.cluster.closing or world.now > self.until:
                 return
             self.number += 1
             self.wanted = Operation(self.name, self.key, self.number, delete=world.rng.random() < 0.3)
@@ -110,7 +112,10 @@ class Cluster:
             )
             for name in names
         ]
-        self.clients = [Client(f"client{number}", f"key{number}", self) for number in range(1, KEYS + 1)]
+        self.clients = [
+            Client(f"client{number}", f"key{number}", self, STORM / 2 if number == 1 else math.inf)
+            for number in range(1, KEYS + 1)
+        ]
         self.network.handlers |= {node.name: node.arrive for node in self.nodes}
         self.network.handlers |= {client.name: client.arrive for client in self.clients}
         self.closing = False

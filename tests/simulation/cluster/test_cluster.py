@@ -46,17 +46,16 @@ def check(first: int, *, nodes: int, expire: bool = False) -> list[Result]:
 
 @pytest.mark.parametrize(("rule", "patches"), RULES.items(), ids=RULES)
 def test_the_simulation_notices_when(rule: str, patches: Mapping[str, Any]) -> None:
-    expire = "store.forgotten" in str(patches)
     with contextlib.ExitStack() as stack:
         for target, replacement in patches.items():
             stack.enter_context(mock.patch(target, replacement))
         with pytest.raises(Broken, match=r"^[1-6]: "):
-            run_seeds(ENOUGH, expire=expire)
+            run_seeds(ENOUGH)
 
 
-def run_seeds(seeds: int, *, expire: bool) -> None:
+def run_seeds(seeds: int) -> None:
     for seed in range(seeds):
-        simulate(seed, nodes=3 if seed % 2 else 5, expire=expire)
+        simulate(seed, nodes=3 if seed % 2 else 5)
 
 
 def test_a_seed_replays_event_by_event() -> None:
