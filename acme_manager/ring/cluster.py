@@ -121,7 +121,7 @@ class Ring:
 
     def leader_url(self) -> str | None:
         """See ports.Cluster."""
-        return self._node.api_url(self.leader())
+        return self._node.directory.api_url(self.leader())
 
     def why_not(self) -> Unavailable:
         """See ports.Cluster."""
@@ -139,8 +139,8 @@ class Ring:
             heartbeat_timeout=node.settings.heartbeat_timeout,
         )
         shown = []
-        for member in sorted(node.members(), key=lambda member: member.name):
-            record = node.record(member.name)
+        for member in sorted(node.directory.members(), key=lambda member: member.name):
+            record = node.directory.record(member.name)
             if member.status is Status.LEFT and record is None and parse_meta(member.meta) is not None:
                 continue  # it has taken its record back: it does not want to be kept
             shown.append(view.show(member, record))
@@ -151,7 +151,7 @@ class Ring:
         node = self._node
         if not self.leads():
             raise self.why_not()
-        member = node.member(name)
+        member = node.directory.get(name)
         if member is not None and member.status in {Status.ALIVE, Status.SUSPECT}:
             raise Conflict(f"the member '{name}' is alive; stop it first, then give it up")
         if member is None and name not in node.voters:

@@ -13,6 +13,7 @@ import trio
 from acme_manager.errors import NotLeader, StorageUnavailable, Unavailable
 from acme_manager.ports import Clock
 from acme_manager.ring import ballots
+from acme_manager.ring.alarm import Alarm
 from acme_manager.ring.effects import (
     BecameLeader,
     Effect,
@@ -26,7 +27,6 @@ from acme_manager.ring.effects import (
 from acme_manager.ring.fence import Fence
 from acme_manager.ring.fencing import FenceStorage
 from acme_manager.ring.leadership import Leadership
-from acme_manager.ring.timer import Timer
 from acme_manager.ring.voters import Peer
 
 _log = structlog.get_logger(__name__)
@@ -61,7 +61,7 @@ class Leading:
     ) -> None:
         self._core, self._name, self._fences, self._clock = core, name, fences, clock
         self._patience, self._around = patience, around
-        self._timer = Timer(core.deadline, self._tick)
+        self._alarm = Alarm(core.deadline, self._tick)
         self._nursery: trio.Nursery | None = None
         self._scopes: set[trio.CancelScope] = set()
         self._changed = trio.Event()  # replaced whenever it is set
@@ -130,7 +130,7 @@ class Leading:
         """Do what is due, for ever."""
         async with trio.open_nursery() as self._nursery:
             task_status.started()
-            await self._timer.run()
+            await self._alarm.run()
 
     def receive_untrusted(self, body: bytes) -> None:
         """A packet's body. Raises BadPacket."""
@@ -178,7 +178,7 @@ class Leading:
                     _log.info("leader changed", leader=effect.name or "", term=effect.term)
                     self._notify()
                     self._around.leader_changed(effect.name)
-        self._timer.moved()
+        self._alarm.moved()
         if self._core.fence is not self._shown:
             self._shown = self._core.fence
             self._around.fence_changed()

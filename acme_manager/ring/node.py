@@ -15,6 +15,7 @@ from acme_manager import __version__
 from acme_manager.errors import NoQuorum, NotLeader, RingNotReady, Unavailable
 from acme_manager.ports import Clock
 from acme_manager.ring import records
+from acme_manager.ring.directory import Directory
 from acme_manager.ring.fence import Fence, fence_from_json, fence_to_json
 from acme_manager.ring.fencing import FenceStorage
 from acme_manager.ring.join import Seed
@@ -24,14 +25,12 @@ from acme_manager.ring.leases import majority
 from acme_manager.ring.membership import Membership
 from acme_manager.ring.messages import User
 from acme_manager.ring.meta import encode_meta
-from acme_manager.ring.meta import parse_untrusted as parse_meta
 from acme_manager.ring.replica import Below, Replica
 from acme_manager.ring.settings import RingSettings
 from acme_manager.ring.statistics import sizes_of
 from acme_manager.ring.swim import Above, Swim
 from acme_manager.ring.transport import Transport
 from acme_manager.ring.types import Address, BadPacket, Kind, Member, Status
-from acme_manager.ring.voters import Peer
 from acme_manager.ring.wire import Wire
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +39,6 @@ _LOOK_AGAIN = 60.0  # seconds between two look-ups of the members to join
 _LOOK_SOON = 5.0  # while nobody has been found
 _EXPIRE_EVERY = 60.0
 _FENCE_KEY = "ring/fence"
-_LIVE = frozenset({Status.ALIVE, Status.SUSPECT})
 
 Resolve = Callable[[Iterable[Seed]], Awaitable[Sequence[Address]]]
 
@@ -68,7 +66,6 @@ class Node:
         self.unknown_messages = 0
         self._rng, self._resolve = rng, resolve
         self._meta = encode_meta(settings.api_url)
-        self._joined = {self.name: now}
         self._seeds: Sequence[Address] | None = None  # None: not looked up yet
         self._tried: set[Address] = set()  # whom we have asked for their state, with whatever outcome
         self._reconciled: int | None = None
@@ -83,6 +80,7 @@ class Node:
         )
         membership = Membership(config, self.name, self.address, self._meta, rng, now)
         self.swim = Swim(membership, config, self.wire, above, self.name)
+        self.directory = Directory(self.name, membership, self._value, now)
         core = Leadership(settings.lease, self.name, rng, now)
         if settings.force_new_cluster:
             core.force_new_cluster()
@@ -118,7 +116,7 @@ class Node:
 
     async def hand_over(self) -> None:
         """Give leadership up, and wait until another has it, if there is another. The caller bounds the wait."""
-        heir = any(member.name in self.voters and self._is_peer(member) for member in self.others())
+        heir = any(peer.name in self.voters for peer in self.directory.peers())
         if self.leading.resign() and heir:
             await self.leading.handed_over()
 
@@ -138,29 +136,14 @@ class Node:
 
     def _published_fence(self) -> Fence | None:
         value = self.replica.copy.get(_FENCE_KEY)
-        return fence_from_json(json.loads(value)) if value is not None and self.leading.term() is None else None
+        if value is None or self.leading.term() is not None:
+            return None
+        with suppress(ValueError):
+            return fence_from_json(json.loads(value))
+        return None
 
-    def members(self) -> Sequence[Member]:
-        """Everybody, this node included."""
-        return self.swim.core.members()
-
-    def others(self) -> list[Member]:
-        """Everybody else who is there, suspects included."""
-        return [member for member in self.members() if member.name != self.name and member.status in _LIVE]
-
-    def member(self, name: str | None) -> Member | None:
-        """One of them."""
-        return self.swim.core.member(name) if name else None
-
-    def record(self, name: str) -> records.Record | None:
-        """What a member says of itself."""
-        return records.parse_untrusted(self.replica.copy.get(f"member/{name}/{records.FACT}"))
-
-    def api_url(self, name: str | None) -> str | None:
-        """Where a member's API listens."""
-        member = self.member(name)
-        told = parse_meta(member.meta) if member else None
-        return (told.api or None) if told else None
+    def _value(self, key: str) -> bytes | None:
+        return self.replica.copy.get(key)
 
     @property
     def is_open(self) -> bool:
@@ -175,7 +158,7 @@ class Node:
         if not self.ready.is_set():
             return RingNotReady("this node has just started, and does not have the state of the others yet", 1.0)
         voters = self.voters
-        here = [name for name in voters if (member := self.member(name)) and member.status is Status.ALIVE]
+        here = [name for name in voters if (member := self.directory.get(name)) and member.status is Status.ALIVE]
         if voters and len(here) < majority(len(voters)):
             gone = ", ".join(name for name in voters if name not in here)
             return NoQuorum(f"only {len(here)} of {len(voters)} nodes can be reached; these can't: {gone}")
@@ -184,34 +167,13 @@ class Node:
     # --- what happens below
 
     def _member_changed(self, member: Member) -> None:
-        if member.status not in _LIVE:
-            self._joined.pop(member.name, None)
-        else:
-            self._joined.setdefault(member.name, trio.current_time())
-            if not self.replica.synced.is_set() and member.name != self.name and self._is_peer(member):
-                self.replica.sync_soon(member)
+        self.directory.noted(member, trio.current_time())
+        if not self.replica.synced.is_set() and self.directory.is_peer(member):
+            self.replica.sync_soon(member)
         self._members_changed()
 
     def _members_changed(self) -> None:
-        self.leading.members_changed(map(self._peer, self.members()))
-
-    def _peer(self, member: Member) -> Peer:
-        record = self.record(member.name)
-        health = self.swim.core.health_score if member.name == self.name else record.health if record else 0
-        return Peer(
-            name=member.name,
-            status=member.status,
-            since=member.since,
-            joined=self._joined.get(member.name, member.since),
-            health=health,
-            capable=parse_meta(member.meta) is not None,
-        )
-
-    def _is_peer(self, member: Member) -> bool:
-        return member.status is Status.ALIVE and parse_meta(member.meta) is not None
-
-    def _member_at(self, address: Address) -> Member | None:
-        return next((member for member in self.others() if member.address == address and self._is_peer(member)), None)
+        self.leading.members_changed(self.directory.electorate())
 
     def _delivered(self, payload: bytes, source: Address) -> None:
         kind, body = payload[:1], payload[1:]
@@ -235,7 +197,7 @@ class Node:
         return bytes([Kind.DIGEST]) + self.replica.summary()
 
     def _met(self, state: bytes, address: Address) -> None:
-        peer = self._member_at(address)
+        peer = self.directory.peer_at(address)
         if peer is not None and state[:1] == bytes([Kind.DIGEST]):
             self.replica.met(peer, state[1:])
 
@@ -254,13 +216,13 @@ class Node:
     # --- what happens above
 
     def _send_ballot(self, name: str, body: bytes) -> None:
-        member = self.member(name)
+        member = self.directory.get(name)
         if member is not None:
             self.swim.tell(member.address, bytes([Kind.LEADERSHIP]) + body)
 
     def _other_leader(self) -> Member | None:
         name = self.leading.leader()
-        return None if name == self.name else self.member(name)
+        return None if name == self.name else self.directory.get(name)
 
     def _leader_changed(self, name: str | None) -> None:
         leader = self._other_leader() if name else None
@@ -285,7 +247,7 @@ class Node:
             self._tried &= set(found)
             self.swim.set_seeds(found)
             self._seeds = found
-            await trio.sleep(_LOOK_AGAIN if self.others() else _LOOK_SOON)
+            await trio.sleep(_LOOK_AGAIN if self.directory.peers() else _LOOK_SOON)
 
     async def _wait_until_ready(self) -> None:
         with trio.move_on_after(self.settings.start_patience) as scope:
@@ -294,7 +256,7 @@ class Node:
                     await self.replica.synced.wait()
         if scope.cancelled_caught:
             _log.warning("no member has given its state; going on without", seconds=self.settings.start_patience)
-        self._joined[self.name] = trio.current_time()
+        self.directory.we_joined(trio.current_time())
         self.ready.set()
         self._say_record()
         self._members_changed()
@@ -302,7 +264,7 @@ class Node:
     def _is_alone(self) -> bool:
         """Whether there is nobody whose state could be waited for: no seed is one of us, no other voter is known."""
         looked = self.leading.looked and self._seeds is not None and self._tried >= set(self._seeds)
-        return looked and not any(map(self._is_peer, self.others())) and set(self.voters) <= {self.name}
+        return looked and not self.directory.peers() and set(self.voters) <= {self.name}
 
     async def _beat(self) -> None:
         while True:
@@ -336,6 +298,5 @@ class Node:
         """Tell a random member what this copy looks like; one that sees a difference begins a sync."""
         while True:
             await trio.sleep(self._rng.uniform(*self.settings.compare_period))
-            peers = [member for member in self.others() if self._is_peer(member)]
-            if peers:
+            if peers := self.directory.peers():
                 self.swim.tell(self._rng.choice(peers).address, self._digest())

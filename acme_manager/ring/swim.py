@@ -8,13 +8,13 @@ import attrs
 import structlog
 import trio
 
+from acme_manager.ring.alarm import Alarm
 from acme_manager.ring.config import RingConfig
 from acme_manager.ring.membership import Incompatible, Membership
 from acme_manager.ring.messages import Ack, Ping, User, encode
 from acme_manager.ring.serf import leave_intent
 from acme_manager.ring.streams import PushPull as StateMessage
 from acme_manager.ring.streams import StreamMessage
-from acme_manager.ring.timer import Timer
 from acme_manager.ring.types import (
     Address,
     BadPacket,
@@ -33,6 +33,7 @@ from acme_manager.ring.wire import Reply, Wire
 _log = structlog.get_logger(__name__)
 
 _MAX_EXCHANGES = 32  # of state that we have begun and that are under way; more are dropped and counted
+_ANSWER_PATIENCE = 10.0  # seconds for a question to come in and its answer to go out, as memberlist has it
 _QUIET = 60.0  # seconds for which the same refusal is not logged again
 _MAX_QUIET = 1000
 
@@ -68,7 +69,7 @@ class Swim:
         self.core = core
         self.exchanges = Exchanges()
         self._config, self._wire, self._above, self._name = config, wire, above, name
-        self._timer = Timer(core.deadline, self._tick)
+        self._alarm = Alarm(core.deadline, self._tick)
         self._nursery: trio.Nursery | None = None
         self._under_way = 0
         self._left = trio.Event()
@@ -79,8 +80,8 @@ class Swim:
         async with trio.open_nursery() as self._nursery:
             task_status.started()
             self._nursery.start_soon(self._read)
-            self._nursery.start_soon(self._wire.serve, self._answer, self._config.stream_timeout)
-            await self._timer.run()
+            self._nursery.start_soon(self._wire.serve, self._answer, _ANSWER_PATIENCE)
+            await self._alarm.run()
 
     # --- for the layers above
 
@@ -91,7 +92,7 @@ class Swim:
     def broadcast(self, key: str, payload: bytes) -> bool:
         """Have everybody told; see Membership.broadcast."""
         told = self.core.broadcast(key, payload, trio.current_time())
-        self._timer.moved()
+        self._alarm.moved()
         return told
 
     def set_seeds(self, seeds: Iterable[Address]) -> None:
@@ -149,7 +150,7 @@ class Swim:
                     self._begin(effect)
                 case Refused():
                     self._refused(effect)
-        self._timer.moved()
+        self._alarm.moved()
 
     def _changed(self, change: StatusChanged) -> None:
         member = change.member

@@ -1,4 +1,4 @@
-"""One timer for a core that says itself when it wants to be called next."""
+"""An alarm clock for a core that says itself when it wants to be called next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import trio
 
 
-class Timer:
+class Alarm:
     """Calls `tick` at `deadline()`, which may change at any time: then call `moved`."""
 
     def __init__(self, deadline: Callable[[], float], tick: Callable[[], None]) -> None:
