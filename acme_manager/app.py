@@ -235,7 +235,7 @@ def _assemble(
 
 
 def _log_step(id: CertificateId, step: Step) -> None:
-    _log.info("certificate " + step, key=id.key)
+    _log.debug("certificate " + step, key=id.key)
 
 
 async def _watch_signals(

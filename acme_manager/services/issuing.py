@@ -71,15 +71,19 @@ class Issuing:
 
         Raises what Issuer.issue raises, and StorageUnavailable as long as nothing has been issued.
         """
-        current, version = await self.store.read_version(wanted.id)
+        began = trio.current_time()
         record = self.unfinished.get(wanted.id.key)
+        if record is None and not self.store.knows(wanted.id):
+            current, version = None, 0  # most likely new; if storage knows better, `keep` finds out
+        else:
+            current, version = await self.store.read_version(wanted.id)
         if record is not None and current is not None and version > record.expected:
             await self._settle(record)
             if record.certificate == wanted:
                 self.store.publish(current)
                 return current
             record = None
-        if record is not None and (record.certificate, record.revoke, record.expected) != (wanted, revoke, version):
+        if record is not None and not _fits(record, wanted, current, version, revoke=revoke):
             await self._abandon(record)
             record = None
         if record is None:
@@ -89,6 +93,15 @@ class Issuing:
         await self._keep(stored, record, flight)
         self.progress.publish(wanted.id, Step.STORED)
         await self._settle(record)
+        _log.info(
+            "certificate issued",
+            key=wanted.id.key,
+            issuer=wanted.issuer,
+            serial=stored.certificate.serial,
+            expires=stored.certificate.expires,
+            renewal_date=stored.certificate.renewal_date,
+            seconds=round(trio.current_time() - began, 3),
+        )
         return stored
 
     async def _abandon(self, record: OrderRecord) -> None:
@@ -218,3 +231,11 @@ class Issuing:
         except AcmeManagerError as error:
             _log.warning("record of a finished order not removed", key=record.certificate.id.key, error=str(error))
         self.unfinished.pop(record.certificate.id.key, None)
+
+
+def _fits(
+    record: OrderRecord, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: bool
+) -> bool:
+    """Whether an earlier attempt was about the same, and nothing has been kept since."""
+    same = (record.certificate, record.revoke) == (wanted, revoke)
+    return same and (current is None or record.expected == version)

@@ -101,6 +101,7 @@ class Jobs:
             flight.error = NotLeader("this node stopped leading before the work was done; the next leader takes it up")
             raise
         except AcmeManagerError as error:
+            _log.warning("job failed", key=flight.key, error=str(error), kind=type(error).__name__)
             flight.error = error
         except Exception as error:  # noqa: BLE001 a bug in one job must not take the node down; the API answers 500
             _log.exception("job failed unexpectedly", key=flight.key)

@@ -130,7 +130,10 @@ def _apply(table: Table[T], key: str, value: bytes | None, decode: Callable[[str
         table.remove(key)
         return
     try:
-        table.put(key, decode(key, json.loads(value)))
+        record = json.loads(value)
+        if not isinstance(record, dict):
+            raise ValueError("no JSON object")
+        table.put(key, decode(key, record))
     except ValueError as error:  # a node of another version wrote it; the rest of the map is not to suffer
         _log.warning("entry of the shared map can't be read, left out", key=key, error=str(error))
 

@@ -35,6 +35,10 @@ class CertificateStore:
         self._storage, self._state, self._prefix = storage, state, prefix
         self._cache: OrderedDict[str, StoredCertificate] = OrderedDict()
 
+    def knows(self, id: CertificateId) -> bool:
+        """Whether there is such a certificate as far as this node's state goes."""
+        return self._state.certificates.get(id.key) is not None
+
     def metadata(self, id: CertificateId) -> Certificate:
         """Raises CertificateNotFound."""
         self._state.require_loaded()

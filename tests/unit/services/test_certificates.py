@@ -308,12 +308,12 @@ async def test_public_text_is_read_from_storage_once_and_keys_every_time() -> No
             await world.certificates.get(secret.certificate.id)
 
 
-async def test_without_storage_nothing_is_ordered() -> None:
+async def test_without_storage_nothing_is_issued() -> None:
     async with open_world() as world:
         world.storage.down = StorageUnavailable("sealed")
         with pytest.raises(StorageUnavailable):
             await world.certificates.request(ALICE, wish())
-        assert world.ca.placed == []
+        assert world.ca.issued == {}
 
 
 async def test_a_certificate_that_storage_refuses_is_neither_lost_nor_ordered_again(

@@ -55,7 +55,12 @@ async def test_a_node_that_starts_before_storage_waits_for_it(autojump_clock: tr
         await world.certificates.request(ALICE, wish())
     world.storage.down = StorageUnavailable("sealed")
     async with open_world(world.storage, load=False) as late, trio.open_nursery() as nursery:
-        nursery.start_soon(late.reconciler.take_over)
+
+        async def lead() -> None:
+            await late.reconciler.take_over()
+            late.state.announce_complete(late.cluster.stamp())
+
+        nursery.start_soon(lead)
         await trio.sleep(60)
         assert not late.state.loaded.is_set()
         assert await late.state.health() is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ async def open_world(
     ca: MemoryCa | None = None,
     spool: Path | None = None,
     load: bool = True,
+    lead: bool = True,
 ) -> AsyncIterator[World]:
     storage = storage or MemoryStorage(FixedClock())
     cluster = Alone()
@@ -105,7 +106,7 @@ async def open_world(
             jobs=jobs,
             reconciler=reconciler,
         )
-        async with jobs.open():
+        async with jobs.open() if lead else nullcontext():
             if load:
                 await reconciler.take_over()
                 state.announce_complete(cluster.stamp())
