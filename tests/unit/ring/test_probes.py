@@ -297,3 +297,19 @@ def test_an_accusation_of_ours_names_us() -> None:
     probed(ring)
     [accusation] = queued(ring)
     assert accusation == Suspect(incarnation=1, node="b", by="a")
+
+
+def test_a_suspect_gets_its_time_again_after_a_process_stood_still() -> None:
+    ring = silent()
+    ring.receive(suspect("b"), ELSEWHERE, 0.0)
+    woken = 100.0
+    ring.tick(woken)
+    due = ring._common.timers.when(("suspicion", "b"))
+    assert due == woken + 24.0
+
+
+def test_an_answered_probe_leaves_nothing_to_wake_up_for() -> None:
+    ring = silent()
+    now, ping, _ = probed(ring)
+    ring.receive(Ack(sequence=ping.sequence), THERE, now)
+    assert ring._common.timers.when("probe timeout") is None
