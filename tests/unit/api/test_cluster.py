@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,7 +85,7 @@ async def test_the_memberlist_has_everything_but_secrets() -> None:
         api.world.state.publish_token(ALICE)
         record = await (await api.client.get("/memberlist")).get_json()
         assert record["members"] == [{"name": "alone", "state": "ACTIVE"}]
-        assert record["statistics"]["entries"] == 1
+        assert record["statistics"]["entries"] == 2  # the token, and the mark that the map is complete
         for path in ("/memberlist", "/ring"):
             text = await (await api.client.get(path, headers=JSON)).get_data(as_text=True)
             assert ALICE.token_hash not in text
@@ -147,7 +148,10 @@ async def test_a_node_is_ready_as_long_as_it_can_answer_reads(cluster: Alone, st
     async def check() -> str | None:
         return await check_ring(cluster)
 
-    health = Health({"ring": check}, lambda: describe_ring(cluster))
+    async def more() -> Mapping[str, str | None]:
+        return describe_ring(cluster)
+
+    health = Health({"ring": check}, [more])
     async with open_api(replaced={"cluster": cluster, "health": health}) as api:
         answer = await api.client.get("/ready")
         assert answer.status_code == status
