@@ -131,7 +131,8 @@ class Node:
     @property
     def voters(self) -> tuple[str, ...]:
         """Those whose majority counts, as far as is known."""
-        known = [fence for fence in (self.leading.fence, self._published_fence()) if fence is not None]
+        # In one term the list changes, and only its leader reads storage each time: of two, what it published is newer.
+        known = [fence for fence in (self._published_fence(), self.leading.fence) if fence is not None]
         return max(known, key=lambda fence: fence.term).voters if known else ()
 
     def _published_fence(self) -> Fence | None:
