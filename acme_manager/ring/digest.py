@@ -28,10 +28,9 @@ def bucket_of(key: str) -> int:
 
 def fingerprint(entry: Entry) -> int:
     """64 bits that differ for any other key, stamp or value."""
-    state = blake2b(_stamp.pack(entry.stamp.term, entry.stamp.sequence), digest_size=8)
-    state.update(b"-" if entry.value is None else b"+%d:%b" % (len(entry.value), entry.value))
-    state.update(entry.key.encode())
-    return int.from_bytes(state.digest())
+    stamp = _stamp.pack(entry.stamp.term, entry.stamp.sequence)
+    value = b"-" if entry.value is None else b"+%d:%b" % (len(entry.value), entry.value)
+    return int.from_bytes(blake2b(stamp + value + entry.key.encode(), digest_size=8).digest())
 
 
 class Digest:

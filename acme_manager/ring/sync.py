@@ -39,6 +39,7 @@ from acme_manager.ring.types import BadPacket
 
 MAX_REQUESTS = 10_000  # more than a million certificates need; a peer that misbehaves can't keep us longer
 MAX_WANTED = 512  # keys per request: about as many certificates as one reply holds
+MAX_KNOWN = 1024  # entries per listing: each has to be hashed at both ends
 _KNOWN_OVERHEAD = 32  # what a key costs besides its own bytes
 
 
@@ -70,7 +71,7 @@ def _list(copy: ReplicatedMap, request: Compare) -> Listing:
             if position <= reached or (asker_has_none and not counts(entry)):
                 continue
             room -= entry.size if asker_has_none else _KNOWN_OVERHEAD + key_size(entry.key)
-            if room < 0:
+            if room < 0 or len(known) == MAX_KNOWN:
                 return Listing(copy.horizon, touched, known, entries, reached)
             if asker_has_none:
                 entries.append(entry)

@@ -173,6 +173,14 @@ class Ring(RuleBasedStateMachine):
         for number, copy in enumerate(self.copies):
             copy.expire(self.now, leading=reconciled and number == self.leader, limit=limit)
 
+    @rule(node=nodes, key=names)
+    def be_away_for_a_day(self, node: int, key: str) -> None:
+        """What the horizon is for, and what single steps come to too rarely."""
+        self.cut_off(node)
+        self.remove(key, {0, 1, 2})
+        self.time_passes(25, 100, reconciled=True)
+        self.cut_off(None)
+
     def _reconcile(self) -> None:
         """What a leader does after its election, and now and then: storage is the truth."""
         copy = self.copies[self.leader]

@@ -23,6 +23,7 @@ from acme_manager.ring.sync_messages import (
     Exchange,
     Listing,
     Position,
+    Request,
     Summary,
     encode,
     parse_untrusted_reply,
@@ -143,9 +144,11 @@ def test_a_stamp_that_was_given_twice_is_noticed_and_decided() -> None:
     other.put("token/a", b"2", Stamp(7, 100), 0.0)
     one.put("token/b", b"1", Stamp(7, 101), 0.0)
     other.remove("token/b", Stamp(7, 101), 0.0)
+    one.put("token/c", b"2", Stamp(7, 102), 0.0)
+    other.put("token/c", b"1", Stamp(7, 102), 0.0)
     sync(one, other)
     assert_equal(one, other)
-    assert (one.get("token/a"), one.get("token/b")) == (b"2", None)
+    assert (one.get("token/a"), one.get("token/b"), one.get("token/c")) == (b"2", None, b"2")
 
 
 # --- the horizon
@@ -216,34 +219,54 @@ def test_a_node_that_is_not_equal_yet_does_not_take_the_horizon_over() -> None:
     assert_equal(leader, away)
 
 
-def test_nodes_below_one_horizon_complete_each_other() -> None:
-    one, other = _twins(10)
+def test_a_change_while_the_answer_was_under_way_puts_the_horizon_off() -> None:
+    leader, away = _after_a_deletion()
+    course = Sync()
+    request: Request | None = course.start(away)
+    while request is not None:
+        reply, _ = answer(leader, request, DAY)
+        if isinstance(reply, Listing) and not reply.differing:
+            break
+        request, _ = course.receive(away, reply, DAY)
+    assert request is not None
+    away.merge([Entry("certificate/old", Stamp(1, 1), b"")], DAY)  # gossip of another node that was away
+    assert course.receive(away, reply, DAY) == (None, [])
+    assert away.horizon == ZERO
+    sync(away, leader, DAY)
+    assert_equal(leader, away)
+    assert away.get("certificate/old") is None
+
+
+@pytest.mark.parametrize("count", [10, 1000])
+def test_nodes_below_one_horizon_complete_each_other(count: int) -> None:
+    one, other = _twins(count)
     for copy in (one, other):
-        copy.adopt(Stamp(1, 10))
+        copy.adopt(Stamp(1, count))
     one.drop(everything(one)[:2])
     other.drop(everything(other)[5:7])
     sync(one, other)
     assert_equal(one, other)
-    assert len(one) == 10
+    assert len(one) == count
 
 
 # --- facts
 
 
-def test_a_removed_fact_is_removed_everywhere_and_its_tombstone_does_not_go_round() -> None:
+@pytest.mark.parametrize("new_node_has", ["something", "nothing"])
+def test_a_removed_fact_is_removed_everywhere_and_its_tombstone_does_not_go_round(new_node_has: str) -> None:
     key = "member/gone/url"
-    one, other, third = ReplicatedMap(), ReplicatedMap(), ReplicatedMap()
-    fact = one.put(key, b"x", Stamp(1, 1), 0.0)
-    other.merge([fact], 0.0)
+    bucket = (name for name in map("token/{}".format, range(10_000)) if bucket_of(name) == bucket_of(key))
+    one, other, new = ReplicatedMap(), ReplicatedMap(), ReplicatedMap()
+    other.merge([one.put(key, b"x", Stamp(1, 1), 0.0)], 0.0)
     other.remove(key, Stamp(1, 2), 0.0)
-    write(third, "token/a", b"")
-    same = next(name for name in map("token/{}".format, range(10_000)) if bucket_of(name) == bucket_of(key))
-    write(third, same, b"")
-    for pair in ((one, other), (third, one), (other, third)):
+    write(one, next(bucket), b"")
+    if new_node_has == "something":
+        write(new, next(bucket), b"")
+    for pair in ((one, other), (new, one), (other, new)):
         sync(*pair)
     assert one.get(key) is None
-    assert third.entry(key) is None
-    assert_equal(one, other, third)
+    assert new.entry(key) is None
+    assert_equal(one, other, new)
 
 
 @pytest.mark.parametrize("turned", [False, True])
