@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import pytest
@@ -16,6 +16,7 @@ from acme_manager.ring import transport as module
 from acme_manager.ring.memory import MemoryNetwork, MemoryTransport, Weather
 from acme_manager.ring.transport import Handler, Transport, UdpTcpTransport
 from acme_manager.ring.types import Address
+from acme_manager.structure import background
 
 LOOPBACK = "127.0.0.1"
 Pair = tuple[Transport, Transport]
@@ -37,12 +38,8 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
         yield here, there
 
 
-@asynccontextmanager
-async def serving(transport: Transport, handle: Handler, patience: float = 5.0) -> AsyncIterator[None]:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(transport.serve, handle, patience)  # noqa: ASYNC113 a dialler waits in the backlog until it runs
-        yield
-        nursery.cancel_scope.cancel()
+def serving(transport: Transport, handle: Handler, patience: float = 5.0) -> AbstractAsyncContextManager[trio.Nursery]:
+    return background(partial(transport.serve, handle, patience))
 
 
 async def echo(stream: trio.abc.Stream, peer: Address) -> None:
