@@ -173,7 +173,7 @@ async def _open_issuers(config: Config, ring: Ring, registry: CollectorRegistry)
             )
             for name, settings in config.issuers.items()
         }
-        yield Issuers(opened, http_solver=HttpChallenges(ring), dns_solver=solvers.solver)
+        yield Issuers(opened, http_solver=HttpChallenges(ring, ring.leads), dns_solver=solvers.solver)
 
 
 def _assemble(
@@ -216,7 +216,7 @@ def _assemble(
         cluster=ring,
         certificates=certificates,
         tokens=Tokens(storage, state, clock, prefix=config.vault.token_prefix, api_key_hash=config.common.api_key_hash),
-        challenges=HttpChallenges(ring),
+        challenges=HttpChallenges(ring, ring.leads),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         progress=progress,
         clock=clock,

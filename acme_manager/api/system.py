@@ -74,7 +74,7 @@ async def challenge(token: str) -> Response:
     """Answer a CA's http-01 validation (RFC 8555 section 8.3)."""
     if not token:
         raise InvalidRequest("the address lacks the challenge's token", "token")
-    return _text(services().challenges.answer(token))
+    return _text(await services().challenges.answer(token))
 
 
 @routes.get("/metrics")

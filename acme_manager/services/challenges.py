@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+
+import trio
 
 from acme_manager.errors import ChallengeNotFound, Unavailable
 from acme_manager.ports import Challenge, SharedMap, Trace
 
 _PREFIX = "challenge/"
+_PATIENCE = 2.0  # seconds that an answer may need from the leader to here
+_MOST_WAITING = 64  # requests for answers that are not here; beyond, somebody is only trying tokens out
 
 
 class HttpChallenges:
@@ -19,15 +23,36 @@ class HttpChallenges:
 
     type = "http-01"
 
-    def __init__(self, shared: SharedMap) -> None:
-        self._shared = shared
+    def __init__(self, shared: SharedMap, leads: Callable[[], bool]) -> None:
+        self._shared, self._leads = shared, leads
+        self._waiting = 0
 
-    def answer(self, token: str) -> str:
-        """The key authorization for a token. Raises ChallengeNotFound."""
-        found = self._shared.get(_PREFIX + token)
+    async def answer(self, token: str) -> str:
+        """The key authorization for a token. Raises ChallengeNotFound.
+
+        The CA may be here before the leader's news is, and most CAs ask only once: so the others wait for it a little.
+        """
+        key = _PREFIX + token
+        if self._shared.get(key) is None and not self._leads() and self._waiting < _MOST_WAITING:
+            await self._wait_for(key)
+        found = self._shared.get(key)
         if found is None:
             raise ChallengeNotFound(token)
         return found.decode()
+
+    async def _wait_for(self, key: str) -> None:
+        arrived = trio.Event()
+
+        def changed(which: str, value: bytes | None) -> None:
+            if which == key and value is not None:
+                arrived.set()
+
+        self._waiting += 1
+        try:
+            with self._shared.watch(key, changed), trio.move_on_after(_PATIENCE):
+                await arrived.wait()
+        finally:
+            self._waiting -= 1
 
     async def plan(self, challenges: Sequence[Challenge]) -> Sequence[Trace]:
         """The traces hold the whole answer: another process serves them if this one dies."""

@@ -19,16 +19,18 @@ from tests.parts.place import here
 from tests.parts.program import Program, free_port, new_folder, on_free_ports
 
 API_KEY = "the administrator's key"
+_ALONE = ("-ring.instance-id=node", "-ring.instance-addr=127.0.0.1", "-ring.instance-port=0")
 AS_ADMINISTRATOR = {"X-API-Key": API_KEY}
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Node:
     """A running server. `restart` keeps its folder, and so its configuration and accounts."""
 
     url: str
     folder: Path
     program: Program
+    name: str = "node"  # its instance id
     token: str = attrs.field(default="", repr=False)
 
     def client(self, token: str | None = None) -> httpx.AsyncClient:
@@ -75,10 +77,11 @@ def new_node(
     environ: Mapping[str, str] | None = None,
     flags: tuple[str, ...] = (),
     port: int | None = None,
+    name: str = "",
 ) -> Node:
     """A node that is not started yet, at the place where we are: storage is `bao`, issuers are as in `config.yml`.
 
-    `dns` is what dns-01 writes to.
+    `dns` is what dns-01 writes to. Without a `name`, which needs flags for the ring, it is a cluster of one.
     """
     where = new_folder(folder, "node")
     address = f"{here().address}:{port or free_port()}"
@@ -105,9 +108,15 @@ def new_node(
     }
     (where / "config.yml").write_text(yaml.safe_dump(config))
     (where / ".env").write_text(_dotenv({**(_dns_environment(dns) if dns else {}), **(environ or {})}))
-    argv = (sys.executable, "-m", "acme_manager", f"-server.listen-address={address}", *flags)
+    argv = (
+        sys.executable,
+        "-m",
+        "acme_manager",
+        f"-server.listen-address={address}",
+        *(flags if name else (*_ALONE, *flags)),
+    )
     program = Program(argv=argv, folder=where, package="acme-manager", env={"PYTHONPATH": _checkout()})
-    return Node(url=f"http://{address}", folder=where, program=program)
+    return Node(url=f"http://{address}", folder=where, program=program, name=name or "node")
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ that fails anywhere can still end them. Only waiting is asynchronous.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -32,6 +33,7 @@ PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbi
 _LOOK = 0.005  # seconds between two looks at a program that we wait for
 _NOT_YET = (OSError, httpx.TransportError, dns.exception.DNSException, trio.TooSlowError)
 _ATTEMPTS = 3
+_LASTING = (20_000, 32_000)  # below what Linux takes ephemeral ports from
 
 
 class PartFailed(Exception):
@@ -182,6 +184,22 @@ def free_ports(count: int = 1, address: str = "") -> list[int]:
 def free_port(address: str = "") -> int:
     """A port that is free for TCP and for UDP, by default on the address of the place where we are."""
     return free_ports(1, address)[0]
+
+
+def lasting_ports(count: int) -> list[int]:
+    """Different ports that are free on every address of this machine, and that the kernel never hands out by itself.
+
+    They are still free when a program that has ended comes back.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(*_LASTING)
+        with suppress(OSError), ExitStack() as held:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("", port))
+            if port not in ports:
+                ports.append(port)
+    return ports
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -39,7 +39,7 @@ async def test_a_host_that_is_cut_off_hears_and_reaches_nobody_until_it_heals(tm
         assert await round_trip(a, a) < 0.2
         await network.heal()
         with trio.fail_after(10):  # a's kernel asks for b's hardware address once a second
-            while await heard(a, b) < 20:  # noqa: ASYNC110 no event of ours
+            while await heard(a, b) < 20:
                 pass
 
 

@@ -65,7 +65,7 @@ async def open_world(
 ) -> AsyncIterator[World]:
     storage = storage or MemoryStorage(FixedClock())
     cluster = Alone()
-    ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster), Jobs()
+    ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster, cluster.leads), Jobs()
     config = IssuerConfig(name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring")
     bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
     issuers = Issuers(
