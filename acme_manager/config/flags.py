@@ -86,6 +86,13 @@ class Flags:
         "Network interfaces to find the instance's address on, separated by commas. Empty: all.",
         common=False,
     )
+    ring_force_new_cluster: bool = flag(
+        "ring.force-new-cluster",
+        Kind.BOOL,
+        False,
+        "Make this instance the only voter: for the day when a majority is gone for good. Use it for one start.",
+        common=False,
+    )
     ring_keep_instance_in_ring_on_shutdown: bool = flag(
         "ring.keep-instance-in-ring-on-shutdown",
         Kind.BOOL,

@@ -83,6 +83,11 @@ class Node:
         self.directory = Directory(self.name, membership, self._value, now)
         core = Leadership(settings.lease, self.name, rng, now)
         if settings.force_new_cluster:
+            _log.warning(
+                "FORCING A NEW CLUSTER: this node is going to be the only voter; the others must be gone for good",
+                name=self.name,
+                remedy="start it without -ring.force-new-cluster from now on",
+            )
             core.force_new_cluster()
         around = Around(
             send=self._send_ballot,

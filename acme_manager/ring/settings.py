@@ -50,6 +50,7 @@ class RingSettings:
             heartbeat_period=flags.ring_heartbeat_period,
             heartbeat_timeout=flags.ring_heartbeat_timeout,
             keep_on_shutdown=flags.ring_keep_instance_in_ring_on_shutdown,
+            force_new_cluster=flags.ring_force_new_cluster,
         )
 
     @property
