@@ -69,7 +69,7 @@ def _run(flags: Flags) -> int:
 def _spare_collections() -> None:
     """Let the garbage collector pass over what has been imported, and look at new objects less often.
 
-    By default it walks through all modules again and again: that is a tenth of the CPU time of a busy server.
+    By default it walks through all modules again and again, for some percent of the CPU time of a busy server.
     """
     gc.collect()
     gc.freeze()

@@ -18,6 +18,7 @@ from acme_manager import __version__
 from acme_manager.config.model import Common, IssuerConfig
 from acme_manager.errors import Complaint, ConfigInvalid, IssuanceFailed, IssuerUnavailable
 from acme_manager.issuance.budget import Budget
+from acme_manager.issuance.connections import KeptConnections
 from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.issuance.trust import check_url, proxy_for, tls_context
 
@@ -25,6 +26,7 @@ _log = structlog.get_logger(__name__)
 
 _LARGEST = 1024 * 1024
 _CONNECTIONS = 8  # orders share them; more only makes CAs throttle
+_IDLE = 30.0  # seconds after which an unused one is not used again
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=30, pool=60)
 _HEADERS = {
     "User-Agent": f"acme-manager/{__version__}",
@@ -205,12 +207,7 @@ async def open_transport(
         url = check_url(config.name, config.ca_dir_url)
     except IssuanceFailed as error:
         raise ConfigInvalid("config", [Complaint(f"issuer.{config.name}.ca_dir_url", str(error))]) from error
-    async with wire or httpx.AsyncHTTPTransport(
-        verify=tls_context(config, environ),
-        proxy=proxy_for(url, environ),
-        trust_env=False,  # `.env` counts too, so variables are read from `environ`
-        limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=30),
-    ) as opened:
+    async with wire or _wire(tls_context(config, environ), proxy_for(url, environ)) as opened:
         yield Transport(
             opened,
             config,
@@ -218,3 +215,16 @@ async def open_transport(
             debug=common.http_client_debug,
             server_name=environ.get("LEGO_CA_SERVER_NAME", ""),
         )
+
+
+def _wire(tls: ssl.SSLContext, proxy: str | None) -> httpx.AsyncBaseTransport:
+    if proxy is None:
+        return KeptConnections(tls, most=_CONNECTIONS, idle=_IDLE)
+    return httpx.AsyncHTTPTransport(
+        verify=tls,
+        proxy=proxy,
+        trust_env=False,  # `.env` counts too, so variables are read from `environ`
+        limits=httpx.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_IDLE
+        ),
+    )

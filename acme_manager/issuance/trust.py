@@ -25,8 +25,9 @@ def check_url(issuer: str, url: str, directory: httpx.URL | None = None) -> http
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError) as error:
         raise IssuanceFailed(f"issuer '{issuer}': '{url}' is no URL: {error}") from error
-    plain_allowed = is_loopback(parsed.host) and (directory is None or directory.scheme == "http")
-    if not parsed.host or not (parsed.scheme == "https" or (parsed.scheme == "http" and plain_allowed)):
+    plain_allowed = directory is None or directory.scheme == "http"
+    plain = parsed.scheme == "http" and plain_allowed and is_loopback(parsed.host)
+    if not parsed.host or not (parsed.scheme == "https" or plain):
         which = "ca_dir_url" if directory is None else "a URL from the CA"
         raise IssuanceFailed(
             f"issuer '{issuer}': {which} is '{url}'; it must begin with https://"

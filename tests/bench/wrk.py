@@ -24,6 +24,9 @@ end
 """
 
 
+_SLACK = 0.001  # of an answer's size
+
+
 @attrs.frozen(kw_only=True)
 class Load:
     """What one run of wrk measured."""
@@ -43,7 +46,7 @@ class Load:
 async def load(url: str, *, connections: int, seconds: int, token: str = "", size: int | None = None) -> Load:
     """Ask for a URL all the time. Raises BenchFailed unless every answer is a success of `size` bytes, heads included.
 
-    wrk counts bytes in total, and may stop in the middle of an answer on each connection.
+    wrk counts bytes in total, and stops in the middle of an answer on each connection.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_SCRIPT % token)
@@ -57,8 +60,9 @@ async def load(url: str, *, connections: int, seconds: int, token: str = "", siz
     found = json.loads(said.strip().splitlines()[-1])
     if found["failed"] or not found["requests"]:
         raise BenchFailed(f"{found['failed']} of {found['requests']} requests to {url} failed:\n{said}")
-    if size is not None and abs(found["bytes"] - size * found["requests"]) > size * connections:
-        raise BenchFailed(f"answers of {url} have {found['bytes'] / found['requests']:.0f} bytes instead of {size}")
+    average = found["bytes"] / found["requests"]
+    if size is not None and abs(average - size) > size * max(_SLACK, connections / found["requests"]):
+        raise BenchFailed(f"answers of {url} have {average:.2f} bytes instead of {size}")
     return Load(
         requests=found["requests"],
         seconds=found["micros"] / 1e6,
