@@ -42,7 +42,7 @@ from acme_manager.ring.transport import UdpTcpTransport
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
-from acme_manager.services.health import Findings, Health
+from acme_manager.services.health import Findings, Health, in_time
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
@@ -210,7 +210,7 @@ def _assemble(
 
     async def others() -> Findings:
         issuer_findings = {f"issuer {name}": wrong for name, wrong in watch.report().items()}
-        return {"storage": await storage.health(), **describe_ring(ring), **issuer_findings}
+        return {"storage": await in_time(storage.health), **describe_ring(ring), **issuer_findings}
 
     services = Services(
         cluster=ring,

@@ -119,8 +119,10 @@ class Leading:
         """Look at the fence record: only who then still leads may go on. Raises StorageUnavailable, or why not."""
         if self.term() is None:
             raise self._around.why_not()
-        if not await self._read():
-            raise StorageUnavailable("the fence record can't be read, so it is not certain that this node still leads")
+        if (trouble := await self._read()) is not None:
+            raise StorageUnavailable(
+                f"the fence record can't be read, so it is not certain that this node still leads: {trouble}"
+            )
         if self.term() is None:
             raise self._around.why_not()
 
@@ -205,18 +207,20 @@ class Leading:
         assert self._nursery is not None
         self._nursery.start_soon(work, *args)
 
-    async def _read(self) -> bool:
+    async def _read(self) -> str | None:
+        """Look at the fence record; returns what is in the way, if anything."""
         try:
             with trio.fail_after(self._patience):
                 fence, version = await self._fences.read()
         except (Unavailable, ValueError, trio.TooSlowError) as error:
-            _log.warning("fence record not read", error=str(error) or "too slow")
+            trouble = str(error) or f"storage does not answer within {self._patience:g} s"
+            _log.warning("fence record not read", error=trouble)
             self.looked = True
             self._perform(self._core.fence_unreadable(trio.current_time()))
-            return False
+            return trouble
         self._perform(self._core.fence_read(fence, version, trio.current_time()))
         self.looked = True
-        return True
+        return None
 
     async def _write(self, write: WriteFence) -> None:
         if not write.fence.since:

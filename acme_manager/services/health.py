@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import trio
+
+_PATIENCE = 3.0  # seconds for a part that others are shown beside
+
 Findings = Mapping[str, str | None]
 Check = Callable[[], Awaitable[str | None]]
 """None when the part works, else what is wrong with it in plain words."""
@@ -26,3 +30,10 @@ class Health:
     async def others(self) -> Findings:
         """The same of parts without which the node still serves."""
         return {part: wrong for findings in self._others for part, wrong in (await findings()).items()}
+
+
+async def in_time(check: Check) -> str | None:
+    """What a check finds, or that it takes too long: a part that never answers must not hide the others."""
+    with trio.move_on_after(_PATIENCE):
+        return await check()
+    return f"it does not answer within {_PATIENCE:g} s"
