@@ -132,18 +132,13 @@ class Ring:
     def members(self) -> Sequence[Mapping[str, Any]]:
         """See ports.Cluster."""
         node = self._node
-        view = View(
-            leader=self.leader(),
-            voters=node.voters,
-            at=node.clock.now(),
-            heartbeat_timeout=node.settings.heartbeat_timeout,
-        )
+        view = View(leader=self.leader(), voters=node.voters)
         shown = []
         for member in sorted(node.directory.members(), key=lambda member: member.name):
             record = node.directory.record(member.name)
             if member.status is Status.LEFT and record is None and parse_meta(member.meta) is not None:
                 continue  # it has taken its record back: it does not want to be kept
-            shown.append(view.show(member, record))
+            shown.append(view.show(member, record, node.heard(member)))
         return shown
 
     def forget(self, name: str) -> None:

@@ -166,6 +166,11 @@ class Membership:
         self._done(now)
         return True
 
+    def backlog(self, key: str) -> int:
+        """How many messages of the layers above wait to be sent; 0 if one with that key would take another's place."""
+        user = self._common.broadcasts.user
+        return 0 if key in user else len(user)
+
     def update_meta(self, meta: bytes, now: float) -> list[Effect]:
         """Change what we say of ourselves: at most 512 bytes."""
         self._claims.update_meta(meta, now)

@@ -7,12 +7,13 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 
 import structlog
 import trio
 
 from acme_manager import __version__
-from acme_manager.errors import NoQuorum, NotLeader, RingNotReady, Unavailable
+from acme_manager.errors import NoQuorum, NotLeader, RingNotReady, StorageUnavailable, Unavailable
 from acme_manager.ports import Clock
 from acme_manager.ring import records
 from acme_manager.ring.directory import Directory
@@ -27,7 +28,6 @@ from acme_manager.ring.messages import User
 from acme_manager.ring.meta import encode_meta
 from acme_manager.ring.replica import Below, Replica
 from acme_manager.ring.settings import RingSettings
-from acme_manager.ring.statistics import sizes_of
 from acme_manager.ring.swim import Above, Swim
 from acme_manager.ring.transport import Transport
 from acme_manager.ring.types import Address, BadPacket, Kind, Member, Status
@@ -38,6 +38,7 @@ _log = structlog.get_logger(__name__)
 _LOOK_AGAIN = 60.0  # seconds between two look-ups of the members to join
 _LOOK_SOON = 5.0  # while nobody has been found
 _EXPIRE_EVERY = 60.0
+_ANNOUNCE_TO = 8  # members at random; each that has learnt something goes on: that reaches 2,999 of 3,000
 _FENCE_KEY = "ring/fence"
 
 Resolve = Callable[[Iterable[Seed]], Awaitable[Sequence[Address]]]
@@ -98,6 +99,7 @@ class Node:
         self.leading = Leading(core, self.name, fences, clock, config.lease, around)
         below = Below(
             broadcast=self.swim.broadcast,
+            announce=self._announce,
             ask=self._ask,
             term=self.leading.term,
             leader=self._other_leader,
@@ -148,6 +150,16 @@ class Node:
             return fence_from_json(json.loads(value))
         return None
 
+    def heard(self, member: Member) -> datetime | None:
+        """When a member last gave a sign of life that this node has seen: a packet, or that others hold it alive."""
+        now, signs = trio.current_time(), [self.swim.heard(member.address)]
+        if member.name == self.name:
+            signs.append(now)
+        elif member.status is Status.ALIVE:
+            signs.append(member.since)
+        at = max((sign for sign in signs if sign is not None), default=None)
+        return None if at is None else self.clock.now() - timedelta(seconds=now - at)
+
     def _value(self, key: str) -> bytes | None:
         return self.replica.copy.get(key)
 
@@ -168,6 +180,8 @@ class Node:
         if voters and len(here) < majority(len(voters)):
             gone = ", ".join(name for name in voters if name not in here)
             return NoQuorum(f"only {len(here)} of {len(voters)} nodes can be reached; these can't: {gone}")
+        if self.leading.trouble is not None:
+            return StorageUnavailable(f"no node leads, and none can while storage is away: {self.leading.trouble}")
         return NotLeader("no node leads just now; one will within seconds")
 
     # --- what happens below
@@ -212,6 +226,18 @@ class Node:
             self.unknown_messages += 1
             return None
         return bytes([Kind.SYNC_REPLY]) + self.replica.answer_untrusted(payload[1:])
+
+    def _announce(self, *, passed_on: bool) -> None:
+        """Tell some members what this copy looks like, so that they fetch what they lack.
+
+        A few are all told by whoever was first; only where there are more is it worth passing on.
+        """
+        peers = self.directory.peers()
+        if passed_on and len(peers) <= _ANNOUNCE_TO:
+            return
+        digest = self._digest()
+        for peer in self._rng.sample(peers, min(len(peers), _ANNOUNCE_TO)):
+            self.swim.tell(peer.address, digest)
 
     async def _ask(self, peer: Member, question: bytes) -> bytes:
         reply = await self.wire.ask(peer.address, User(question))
@@ -285,16 +311,16 @@ class Node:
             self._expire()
 
     def _expire(self) -> None:
-        before = sizes_of(self.replica.copy).tombstones
+        copy = self.replica.copy
+        before = Counter(copy.deleted)
         reconciled = self._reconciled is not None and self._reconciled == self.leading.term()
         if self.replica.expire(reconciled=reconciled):
-            self.tombstones_removed.update(Counter(before) - Counter(sizes_of(self.replica.copy).tombstones))
+            self.tombstones_removed.update(before - copy.deleted)
 
     def _say_record(self) -> None:
         record = records.Record(
             version=__version__,
             token=records.token_of(self.name),
-            heartbeat=self.clock.now().timestamp(),
             health=self.swim.core.health_score,
             joining=not self.ready.is_set(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import attrs
@@ -18,11 +18,14 @@ LEADER_TOKEN = 0  # guide, "Leader Election": reserved for the leader
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`heartbeat` is Unix time of the node's own clock; `health` is Lifeguard's score, 0 is well."""
+    """`health` is Lifeguard's score, 0 is well.
+
+    Nothing here changes while nothing happens: that a node lives is known from membership, and a record that is new
+    every few seconds would make all copies of the map differ all the time.
+    """
 
     version: str = ""
     token: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
-    heartbeat: Annotated[float, msgspec.Meta(ge=0, lt=2**33)] = 0.0
     health: Annotated[int, msgspec.Meta(ge=0, lt=2**16)] = 0
     joining: bool = False  # it does not have the others' state yet
 
@@ -55,11 +58,9 @@ class View:
 
     leader: str | None
     voters: Collection[str]
-    at: datetime
-    heartbeat_timeout: float
 
-    def show(self, member: Member, record: Record | None) -> Mapping[str, Any]:
-        """One of them; what is not known is left out."""
+    def show(self, member: Member, record: Record | None, heard: datetime | None) -> Mapping[str, Any]:
+        """One of them; what is not known is left out. `heard` is when it last gave a sign of life."""
         meta = parse_meta(member.meta)
         shown: dict[str, Any] = {
             "name": member.name,
@@ -72,13 +73,10 @@ class View:
         }
         if meta is not None and meta.api:
             shown["url"] = meta.api
+        if heard is not None:
+            shown["heartbeat"] = heard
         if record is not None:
-            shown |= {
-                "version": record.version,
-                "health": record.health,
-                "heartbeat": datetime.fromtimestamp(record.heartbeat, UTC),
-                "tokens": [record.token],
-            }
+            shown |= {"version": record.version, "health": record.health, "tokens": [record.token]}
         if member.name == self.leader:
             shown["tokens"] = [LEADER_TOKEN, *shown["tokens"]]
         return shown
@@ -87,8 +85,7 @@ class View:
         """One of the states that the Go original has: ACTIVE, JOINING, LEAVING, Unhealthy."""
         if member.status is Status.LEFT:
             return "LEAVING"
-        late = record is not None and self.at.timestamp() - record.heartbeat > self.heartbeat_timeout
-        if member.status is not Status.ALIVE or late:
+        if member.status is not Status.ALIVE:
             return "Unhealthy"
         is_ours = parse_meta(member.meta) is not None
         return "JOINING" if is_ours and (record is None or record.joining) else "ACTIVE"

@@ -11,6 +11,7 @@ import trio
 
 from acme_manager.errors import InvalidRequest, Unavailable
 from acme_manager.ring import sync_messages
+from acme_manager.ring.announcements import Announce, Announcements
 from acme_manager.ring.entries import Entry, Stamp, encode_entries, is_fact, parse_untrusted
 from acme_manager.ring.seen import Seen
 from acme_manager.ring.store import ReplicatedMap
@@ -45,7 +46,8 @@ class Tally:
 class Below:
     """What a copy needs from the layers below."""
 
-    broadcast: Callable[[str, bytes], bool]  # gossip a payload under a key
+    broadcast: Callable[[str, bytes], bool]  # gossip a payload under a key; False when gossip can't carry it
+    announce: Announce  # tell others what this copy looks like
     ask: Callable[[Member, bytes], Awaitable[bytes]]  # put a question over a connection; OSError or BadPacket
     term: Callable[[], int | None]  # that this node leads at this instant
     leader: Callable[[], Member | None]  # another node that leads
@@ -69,7 +71,8 @@ class Replica:
         self._watchers = Watchers()
         self._changed = trio.Event()
         self._arrived, self._waiting = trio.open_memory_channel[bytes](queue)
-        self._due: dict[str, Member] = {}
+        self._due: dict[str, tuple[Member, bytes]] = {}  # whom to sync with, and the root it has told of
+        self._announcements = Announcements(below.announce)
         self._asked = trio.Event()
         self._asking_leader = trio.Lock()
 
@@ -140,6 +143,7 @@ class Replica:
             task_status.started()
             nursery.start_soon(self._take_in)
             nursery.start_soon(self._sync_when_due)
+            nursery.start_soon(self._announcements.run)
 
     def receive(self, body: bytes) -> None:
         """A packet of entries. It waits its turn, or is dropped when too many do."""
@@ -161,14 +165,15 @@ class Replica:
 
     def met(self, peer: Member, body: bytes) -> None:
         """What a peer has told of its copy. Raises BadPacket."""
-        if sync_messages.parse_untrusted_summary(body).root != self.copy.root():
-            self.sync_soon(peer)
+        root = sync_messages.parse_untrusted_summary(body).root
+        if root != self.copy.root():
+            self.sync_soon(peer, root)
         else:
             self.synced.set()
 
-    def sync_soon(self, peer: Member) -> None:
-        """Make this copy and a peer's equal, as soon as no other sync is under way."""
-        self._due[peer.name] = peer
+    def sync_soon(self, peer: Member, root: bytes = b"") -> None:
+        """Make this copy and a peer's equal, as soon as no other sync is under way. `root`: the peer's, if known."""
+        self._due[peer.name] = (peer, root)
         self._asked.set()
 
     def answer_untrusted(self, body: bytes) -> bytes:
@@ -187,7 +192,7 @@ class Replica:
         except ValueError as error:
             raise InvalidRequest(str(error)) from error
         self._news([entry])
-        self._spread([entry])
+        self._spread([entry], own=True)
 
     def _news(self, entries: Iterable[Entry]) -> None:
         entries = list(entries)
@@ -203,10 +208,12 @@ class Replica:
             if entry.key in self._own and entry.value != self._own[entry.key]:  # an earlier life's, come back
                 self.put_fact(entry.key.removeprefix(self._facts), self._own[entry.key])
 
-    def _spread(self, entries: Iterable[Entry]) -> None:
+    def _spread(self, entries: Iterable[Entry], *, own: bool = False) -> None:
+        """Have everybody told: by gossip, or, when it is too long or too much for that, by having them sync."""
         for entry in entries:
-            for body in encode_entries([entry], self._budget):
-                self._below.broadcast(entry.key, bytes([Kind.ENTRIES]) + body)
+            bodies = encode_entries([entry], self._budget)
+            if not bodies or not self._below.broadcast(entry.key, bytes([Kind.ENTRIES]) + bodies[0]):
+                self._announcements.soon(own=own)
 
     async def _take_in(self) -> None:
         async for body in self._waiting:
@@ -219,16 +226,19 @@ class Replica:
                 self._spread(news)
 
     def _synced(self, changes: list[Entry]) -> None:
-        self.tally.entries_synced += len(changes)
-        self._news(changes)
+        if changes:
+            self.tally.entries_synced += len(changes)
+            self._news(changes)
+            self._announcements.soon(own=False)
 
     async def _sync_when_due(self) -> None:
         while True:
             await self._asked.wait()
             self._asked = trio.Event()
             while self._due:
-                _, peer = self._due.popitem()
-                await self._sync(peer)
+                _, (peer, root) = self._due.popitem()
+                if root != self.copy.root():  # or another sync has brought the same
+                    await self._sync(peer)
 
     async def _sync(self, peer: Member) -> bool:
         """Whether it ended well; then this copy has all that the peer had when it began."""

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from acme_manager.ring.digest import BUCKETS
-
 if TYPE_CHECKING:
     from acme_manager.ring.node import Node
-    from acme_manager.ring.store import ReplicatedMap
-
-
-@attrs.frozen
-class MapSizes:
-    """How many keys the map has, and how many tombstones, by the first part of the key."""
-
-    keys: Mapping[str, int]
-    tombstones: Mapping[str, int]
-
-
-def sizes_of(copy: ReplicatedMap) -> MapSizes:
-    """Count: one pass over everything, some milliseconds for ten thousand keys."""
-    entries = [entry for bucket in range(BUCKETS) for entry in copy.bucket(bucket)]
-    return MapSizes(
-        _by_kind(entry.key for entry in entries if entry.value is not None),
-        _by_kind(entry.key for entry in entries if entry.value is None),
-    )
-
-
-def _by_kind(keys: Iterable[str]) -> Mapping[str, int]:
-    return Counter(key.partition("/")[0] for key in keys)
 
 
 def statistics_of(node: Node) -> Mapping[str, Any]:
     """A snapshot. Counters run since the start of the process; sizes are bytes unless they are named otherwise."""
     membership = node.swim.core.statistics()
-    sizes = sizes_of(node.replica.copy)
+    copy = node.replica.copy
     return {
         "ready": node.ready.is_set(),
         "encrypted": node.wire.envelope.keyring is not None,
@@ -58,8 +33,8 @@ def statistics_of(node: Node) -> Mapping[str, Any]:
         },
         "membership": attrs.asdict(membership.counts),
         "map": {
-            "keys": dict(sizes.keys),
-            "tombstones": dict(sizes.tombstones),
+            "keys": dict(copy.sizes),
+            "tombstones": dict(copy.deleted),
             "tombstones_removed": dict(node.tombstones_removed),
             "waiting": node.replica.waiting,
             **attrs.asdict(node.replica.tally),

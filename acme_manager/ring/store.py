@@ -18,6 +18,7 @@ part of the digest; a fact that comes back is about a member that is no longer t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from acme_manager.errors import NotLeader
@@ -35,6 +36,8 @@ class ReplicatedMap:
         self.highest = ZERO
         self.horizon = ZERO
         self.digest = Digest()
+        self.sizes = Counter[str]()  # keys that have a value, by kind_of
+        self.deleted = Counter[str]()  # tombstones, likewise
         self._buckets: tuple[dict[str, Entry], ...] = tuple({} for _ in range(BUCKETS))
         self._tombstones: dict[str, float] = {}  # since when, the oldest first
         self._size = 0
@@ -133,6 +136,7 @@ class ReplicatedMap:
         self._buckets[bucket_of(entry.key)][entry.key] = entry
         self._size += 1
         self.version += 1
+        self._counter(entry)[kind_of(entry.key)] += 1
         if entry.value is None:
             self._tombstones[entry.key] = now
         if not is_fact(entry.key):
@@ -144,9 +148,13 @@ class ReplicatedMap:
         del self._buckets[bucket_of(entry.key)][entry.key]
         self._size -= 1
         self.version += 1
+        self._counter(entry)[kind_of(entry.key)] -= 1
         self._tombstones.pop(entry.key, None)
         if counts(entry):
             self.digest.discard(entry)
+
+    def _counter(self, entry: Entry) -> Counter[str]:
+        return self.deleted if entry.value is None else self.sizes
 
     # --- forgetting
 
@@ -181,6 +189,11 @@ class ReplicatedMap:
         )
         young = (n for n, entry in enumerate(deletions) if now < self._tombstones[entry.key] + TOMBSTONE_LIFE)
         return deletions[: min(next(young, limit), limit)]
+
+
+def kind_of(key: str) -> str:
+    """What is under a key, for statistics: its first part."""
+    return key.partition("/")[0]
 
 
 def counts(entry: Entry) -> bool:

@@ -36,6 +36,9 @@ _MAX_EXCHANGES = 32  # of state that we have begun and that are under way; more 
 _ANSWER_PATIENCE = 10.0  # seconds for a question to come in and its answer to go out, as memberlist has it
 _QUIET = 60.0  # seconds for which the same refusal is not logged again
 _MAX_QUIET = 1000
+# Of the layers above. The 24 packets of an interval hold one large entry of the map each: half a second's worth.
+_MOST_WAITING = 64
+_MOST_HEARD = 20_000  # addresses; without a key anybody can make some up
 
 
 @attrs.define(kw_only=True)
@@ -74,6 +77,7 @@ class Swim:
         self._under_way = 0
         self._left = trio.Event()
         self._said: dict[tuple[str, str], float] = {}
+        self._heard: dict[Address, float] = {}
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen, answer, and do what is due, for ever. An error out of here means that this node is deaf."""
@@ -85,12 +89,18 @@ class Swim:
 
     # --- for the layers above
 
+    def heard(self, address: Address) -> float | None:
+        """When something last came from there (monotonic seconds); None: never, as far as is remembered."""
+        return self._heard.get(address)
+
     def tell(self, to: Address, payload: bytes) -> None:
         """Send a user message straight to somebody. It may get lost."""
         self._wire.send(SendPacket(to, encode(User(payload))))
 
     def broadcast(self, key: str, payload: bytes) -> bool:
-        """Have everybody told; see Membership.broadcast."""
+        """Have everybody told; see Membership.broadcast. False also when so much waits that it would come too late."""
+        if self.core.backlog(key) >= _MOST_WAITING:
+            return False
         told = self.core.broadcast(key, payload, trio.current_time())
         self._alarm.moved()
         return told
@@ -128,8 +138,14 @@ class Swim:
         while True:
             messages, source = await self._wire.receive()
             now = trio.current_time()
+            self._note(source, now)
             for message in messages:
                 self.perform(self.core.receive(message, source, now))
+
+    def _note(self, source: Address, now: float) -> None:
+        if len(self._heard) >= _MOST_HEARD and source not in self._heard:
+            self._heard.clear()
+        self._heard[source] = now
 
     def _tick(self) -> None:
         self.perform(self.core.tick(trio.current_time()))
@@ -192,6 +208,7 @@ class Swim:
 
     async def _push_pull(self, effect: PushPull) -> None:
         reply = await self._wire.ask(effect.to, self._state(join=effect.join))
+        self._note(effect.to, trio.current_time())
         if not isinstance(reply, StateMessage):
             raise BadPacket(f"a {type(reply).__name__} answers an exchange of state")
         self._merge(reply, effect.name, effect.to)
@@ -201,6 +218,7 @@ class Swim:
         with trio.CancelScope(deadline=effect.deadline):
             reply = await self._wire.ask(effect.to, Ping(sequence=effect.sequence, node=effect.name))
             if isinstance(reply, Ack) and reply.sequence == effect.sequence:
+                self._note(effect.to, trio.current_time())
                 self.perform(self.core.stream_pong(effect.sequence, trio.current_time()))
 
     async def _answer(self, question: StreamMessage, peer: Address, reply: Reply) -> None:

@@ -363,6 +363,55 @@ def test_a_follower_waits_until_its_copy_has_a_write_even_if_gossip_is_lost() ->
     virtually(story)
 
 
+def test_an_entry_too_long_for_a_packet_is_everywhere_within_a_second() -> None:
+    async def story(world: World) -> None:
+        await world.cluster(5)
+        leader = await world.agreed()
+        value = bytes(64 * 1024)
+        leader.ring.put("certificate/large", value)
+        await until(the_others_have(world, "certificate/large", value), 1.0)
+
+    virtually(story)
+
+
+def test_a_flood_of_writes_is_everywhere_within_seconds_and_pushes_nothing_out_of_the_queue() -> None:
+    async def story(world: World) -> None:
+        await world.cluster(12)  # more than are told at once
+        leader = await world.agreed()
+        for number in range(3000):
+            leader.ring.put(f"certificate/{number}", b"x" * 600)
+        await until(
+            lambda: {len(list(node.ring.items("certificate/"))) for node in world.nodes.values()} == {3000}, 3.0
+        )
+        for node in world.nodes.values():
+            assert node.ring.statistics()["queue"]["dropped"] == 0
+        leader.ring.put("certificate/after", b"y")
+        await until(the_others_have(world, "certificate/after", b"y"), 1.0)
+
+    virtually(story)
+
+
+def test_nodes_at_rest_find_their_copies_equal_and_exchange_next_to_nothing() -> None:
+    async def story(world: World) -> None:
+        nodes = await world.cluster()
+        leader = await world.agreed()
+        for number in range(500):
+            leader.ring.put(f"certificate/{number}", b"x" * 600)
+        await trio.sleep(10)
+        before = [node.ring.statistics() for node in nodes]
+        await trio.sleep(60)
+        for node, was in zip(nodes, before, strict=True):
+            told = node.ring.statistics()
+            assert told["map"]["syncs"] == was["map"]["syncs"]
+            assert told["map"]["received"] == was["map"]["received"]
+            assert told["traffic"]["bytes_out"] - was["traffic"]["bytes_out"] < 60 * 1000
+            heartbeats = [member["heartbeat"] for member in node.ring.members()]
+            assert len(heartbeats) == 3
+            assert all(0 <= (world.clock.now() - at).total_seconds() < 10 for at in heartbeats)
+
+    virtually(story)
+
+
 def test_a_watcher_sees_what_is_there_what_comes_and_what_goes() -> None:
     async def story(world: World) -> None:
         await world.cluster()

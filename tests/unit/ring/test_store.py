@@ -197,6 +197,21 @@ def test_what_is_dropped_leaves_no_trace_and_watchers_hear_of_it() -> None:
     assert (len(copy), copy.root()) == (0, empty)
 
 
+def test_the_sizes_by_kind_are_those_of_what_is_there() -> None:
+    copy = ReplicatedMap()
+    for key in ("certificate/a", "certificate/b", "token/a", "complete"):
+        write(copy, key, b"1")
+        write(copy, key, b"2")
+    write(copy, "certificate/b", None)
+    write(copy, "token/never", None)
+    assert (+copy.sizes, +copy.deleted) == (
+        {"certificate": 1, "token": 1, "complete": 1},
+        {"certificate": 1, "token": 1},
+    )
+    copy.expire(DAY, leading=True)
+    assert +copy.deleted == {}
+
+
 def test_twenty_thousand_certificates_take_well_under_sixty_megabytes() -> None:
     tracemalloc.start()
     try:
