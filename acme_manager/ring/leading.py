@@ -66,6 +66,7 @@ class Leading:
         self._scopes: set[trio.CancelScope] = set()
         self._changed = trio.Event()  # replaced whenever it is set
         self._shown: Fence | None = None
+        self.trouble: str | None = None  # what was in the way of the last look at the fence record
         self.looked = False  # at the fence record, at least once, with whatever outcome
         self.terms_begun = 0
         self.terms_lost = 0
@@ -119,9 +120,10 @@ class Leading:
         """Look at the fence record: only who then still leads may go on. Raises StorageUnavailable, or why not."""
         if self.term() is None:
             raise self._around.why_not()
-        if (trouble := await self._read()) is not None:
+        await self._read()
+        if self.trouble is not None:
             raise StorageUnavailable(
-                f"the fence record can't be read, so it is not certain that this node still leads: {trouble}"
+                f"the fence record can't be read, so it is not certain that this node still leads: {self.trouble}"
             )
         if self.term() is None:
             raise self._around.why_not()
@@ -178,6 +180,8 @@ class Leading:
                     self._lost(effect)
                 case LeaderChanged():
                     _log.info("leader changed", leader=effect.name or "", term=effect.term)
+                    if effect.name:
+                        self.trouble = None  # somebody has written the record
                     self._notify()
                     self._around.leader_changed(effect.name)
         self._alarm.moved()
@@ -207,20 +211,18 @@ class Leading:
         assert self._nursery is not None
         self._nursery.start_soon(work, *args)
 
-    async def _read(self) -> str | None:
-        """Look at the fence record; returns what is in the way, if anything."""
+    async def _read(self) -> None:
         try:
             with trio.fail_after(self._patience):
                 fence, version = await self._fences.read()
         except (Unavailable, ValueError, trio.TooSlowError) as error:
-            trouble = str(error) or f"storage does not answer within {self._patience:g} s"
-            _log.warning("fence record not read", error=trouble)
-            self.looked = True
+            self.trouble = str(error) or f"storage does not answer within {self._patience:g} s"
+            _log.warning("fence record not read", error=self.trouble)
             self._perform(self._core.fence_unreadable(trio.current_time()))
-            return trouble
-        self._perform(self._core.fence_read(fence, version, trio.current_time()))
+        else:
+            self.trouble = None
+            self._perform(self._core.fence_read(fence, version, trio.current_time()))
         self.looked = True
-        return None
 
     async def _write(self, write: WriteFence) -> None:
         if not write.fence.since:
