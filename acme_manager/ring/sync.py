@@ -135,8 +135,7 @@ class Sync:
         if reply.until <= asked.after:
             raise BadPacket("a listing of delta sync makes no progress")
         self._position, self._horizon = reply.until, reply.horizon
-        if asked.after == START and not reply.differing and copy.digest.buckets() == asked.digests:
-            copy.adopt(reply.horizon)
+        at_once = asked.after == START and reply.until == END and copy.digest.buckets() == asked.digests
         changes = copy.merge(reply.entries, now, reply.horizon)
         complete = [entry for entry in reply.entries if copy.entry(entry.key) is not entry]
         for known in (*reply.known, *map(_known, complete)):
@@ -148,7 +147,13 @@ class Sync:
             if covered and entry.key not in theirs and counts(entry):
                 is_gone = forgotten(entry.key, entry.stamp, here=reply.horizon, there=copy.horizon)
                 (gone if is_gone else self._lacking).append(entry)
-        return changes + copy.drop(gone)
+        if at_once and not (reply.entries or self._lacking or self._wanted):
+            changes += copy.drop(gone)
+            copy.adopt(reply.horizon)
+            return changes
+        # A deletion is not forgotten before the horizon that makes up for it has been taken over: until then somebody
+        # with a lower one could bring back what was deleted.
+        return changes + copy.drop(entry for entry in gone if entry.value is not None)
 
     def _weigh(self, copy: ReplicatedMap, theirs: Known) -> None:
         """Find out who needs the other's entry under a key that the peer has; both, when a stamp was given twice."""
