@@ -23,7 +23,6 @@ from acme_manager.ring.sync_messages import (
     Exchange,
     Listing,
     Position,
-    Request,
     Summary,
     encode,
     parse_untrusted_reply,
