@@ -21,7 +21,6 @@ class Copy:
     """The values are versions of secrets, as text. It lives as long as its node's process."""
 
     storage: Storage
-    strict: bool  # off: a node that was away for longer than tombstones last may show an old entry until it has synced
     map: ReplicatedMap = attrs.field(factory=ReplicatedMap)
     reconciled: int = 0  # the term in which this node has compared the map with storage
     _shown: dict[str, float] = attrs.field(factory=dict)
@@ -89,7 +88,7 @@ class Copy:
                 self._shown[entry.key] = int(shown) + _DELETED
                 continue
             version = int(entry.value)
-            if self.strict and version < shown and not self._is_true(entry.key, version):
+            if version < shown and not self._is_true(entry.key, version):
                 raise Broken(f"6: version {version} of {entry.key} is back, after {shown:g} (.5: deleted)")
             self._shown[entry.key] = version
 

@@ -88,7 +88,6 @@ class Node:
     offset: float
     others: list[str]
     check_leases: Callable[[], None]
-    strict: bool
     core: Leadership | None = None
     life: int = 0
     paused: bool = False
@@ -112,7 +111,7 @@ class Node:
     def start(self) -> None:
         self.life += 1
         self.left = self.paused = self.stopping = False
-        self.copy = Copy(self.storage, self.strict)
+        self.copy = Copy(self.storage)
         self.peers, self._works, self._queue, self._led = {}, {}, [], (None, 0)
         self.core = Leadership(CONFIG, self.name, random.Random(self.world.rng.random()), self.local())
         self.world.note(self.name, "starts")

@@ -108,7 +108,6 @@ class Cluster:
                 offset=rng.uniform(0, 1e5),
                 others=[other for other in names if other != name],
                 check_leases=self.check_leases,
-                strict=True,
             )
             for name in names
         ]
