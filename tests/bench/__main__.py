@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+from functools import partial
 
+import structlog
 import trio
 
 from tests.bench.api import bench_api
 from tests.bench.contenders import CONTENDERS
 from tests.bench.issue import Plan, bench_issue
 from tests.bench.parts import BenchFailed
+from tests.bench.ring import bench_ring
 from tests.parts.program import PartFailed
 
 
@@ -19,7 +23,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measure the server beside what it is compared with."
     )
-    parser.add_argument("what", nargs="?", choices=["issue", "api", "all"], default="all")
+    parser.add_argument("what", nargs="?", choices=["issue", "api", "ring", "all"], default="all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--certificates", type=int, default=Plan().certificates, help="issue: for us and the bare loop")
     parser.add_argument("--peers", type=int, default=Plan().peers, help="issue: certificates for lego and certbot")
@@ -27,7 +31,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--only", action="append", choices=list(CONTENDERS), help="issue: only these; may be given several times"
     )
-    parser.add_argument("--seconds", type=int, default=10, help="api: how long each load lasts")
+    parser.add_argument("--seconds", type=int, default=10, help="api: how long each load lasts; ring: the rest")
     given = parser.parse_args(arguments)
     plan = Plan(
         rounds=given.rounds,
@@ -36,11 +40,14 @@ def main(arguments: list[str]) -> int:
         in_flight=given.in_flight,
         contenders=tuple(given.only or CONTENDERS),
     )
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     try:
         if given.what in {"issue", "all"}:
             trio.run(bench_issue, plan)
         if given.what in {"api", "all"}:
             trio.run(bench_api, given.rounds, given.seconds)
+        if given.what in {"ring", "all"}:
+            trio.run(partial(bench_ring, rounds=given.rounds, seconds=given.seconds))
     except (BenchFailed, PartFailed) as error:
         sys.stderr.write(f"scripts/bench: {error}\n")
         return 1
