@@ -6,7 +6,6 @@ One connection per change: keeping them open would save 0.3 ms of 0.9 ms of work
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 
@@ -24,6 +23,7 @@ from dns.rcode import to_text as rcode_text
 from dns.rdataclass import IN
 from dns.rdatatype import SOA, TXT
 
+from acme_manager.connections import reason
 from acme_manager.dns.answers import referral, zone_of
 from acme_manager.dns.challenge import enclosing
 from acme_manager.dns.memo import Memo
@@ -119,7 +119,7 @@ class Rfc2136:
         except trio.TooSlowError as error:
             raise self._failed(f"did not answer within {self._settings.timeout:g} s") from error
         except (OSError, trio.BrokenResourceError) as error:
-            raise self._failed(f"can't be reached: {_reason(error)}") from error
+            raise self._failed(f"can't be reached: {reason(error)}") from error
         except dns.exception.DNSException as error:
             raise self._failed(self._explain(error)) from error
         if reply.rcode() != NOERROR:
@@ -213,14 +213,3 @@ async def _exactly(stream: trio.SocketStream, count: int) -> bytes:
             raise ConnectionResetError("it closed the connection instead of answering")
         octets += more
     return bytes(octets)
-
-
-def _reason(error: BaseException) -> str:
-    """`open_tcp_stream` hides what the system said behind its own words."""
-    cause = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    found = cause if isinstance(cause, OSError) else error
-    if isinstance(found, OSError) and found.errno and found.errno > 0:
-        return os.strerror(found.errno)
-    return str(found)
