@@ -155,6 +155,26 @@ class IssuerUnavailable(Unavailable):
     """The CA can't be reached or answers 5xx."""
 
 
+class RingNotReady(Unavailable):
+    """This node has just started and has not found the others, or their state, yet."""
+
+
+class NoQuorum(Unavailable):
+    """This node can't talk to a majority of the voters: it reads, but nobody can write through it."""
+
+
+class NotLeader(Unavailable):
+    """Another node leads, or none does yet. `leader` is its name if it is known."""
+
+    def __init__(self, message: str, leader: str | None = None, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after)
+        self.leader = leader
+
+
+class OutcomeUnknown(Unavailable):
+    """A request was passed on to the leader and no answer came back: it may have been done, or not."""
+
+
 class ShuttingDown(Unavailable):
     """The process is stopping and takes no new work."""
 

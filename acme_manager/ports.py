@@ -7,14 +7,15 @@ tests/contracts that runs on every adapter. Adapters turn foreign exceptions int
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
 
 import attrs
 
 from acme_manager.domain.names import Identifier
+from acme_manager.errors import Unavailable
 
 
 class Clock(Protocol):
@@ -208,4 +209,86 @@ class DnsProvider(Protocol):
 
     async def remove_txt(self, name: str, value: str) -> None:
         """Remove a value; one that is not there is no error."""
+        ...
+
+
+# --- the cluster -------------------------------------------------------------------------------------------------
+
+
+class SharedMap(Protocol):
+    """The state that every node holds a copy of. Reads are local; only the leader writes."""
+
+    def get(self, key: str) -> bytes | None:
+        """The value under a key, in this node's copy."""
+        ...
+
+    def items(self, prefix: str) -> Iterable[tuple[str, bytes]]:
+        """Every entry whose key begins with `prefix`, in no order."""
+        ...
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write an entry and tell the others. Raises NotLeader or NoQuorum."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove an entry everywhere, for good. Raises NotLeader or NoQuorum."""
+        ...
+
+    def watch(self, prefix: str, changed: Callable[[str, bytes | None], None]) -> AbstractContextManager[None]:
+        """For the length of a block, call `changed(key, value or None)` for every change below a prefix.
+
+        It is called at once for entries that are there already, and for the node's own writes before `put` returns.
+        """
+        ...
+
+
+class Cluster(Protocol):
+    """Which nodes there are, and who leads."""
+
+    @property
+    def name(self) -> str:
+        """This node's name."""
+        ...
+
+    def leads(self) -> bool:
+        """Whether this node leads at this instant, by its own clock."""
+        ...
+
+    async def confirm(self) -> None:
+        """Make sure at storage that nobody has taken over. Raises NotLeader, NoQuorum, StorageUnavailable."""
+        ...
+
+    def leader(self) -> str | None:
+        """The leader's name, None while there is none that a majority stands behind."""
+        ...
+
+    def leader_url(self) -> str | None:
+        """Where the leader's API listens, None while there is no leader or it has not said."""
+        ...
+
+    def why_not(self) -> Unavailable:
+        """Why no one can be asked to write just now: NoQuorum, NotLeader, RingNotReady."""
+        ...
+
+    def stamp(self) -> str:
+        """The newest write in this node's copy, as text for a header."""
+        ...
+
+    async def wait_for(self, stamp: str) -> None:
+        """Return once this node's copy has everything up to a stamp. Waits for ever: bound it."""
+        ...
+
+    def members(self) -> Sequence[Mapping[str, Any]]:
+        """What `/ring` shows of each member: name, address, state, url, version, heartbeat, tokens, health, voter.
+
+        `heartbeat` is an aware datetime, `tokens` a list of numbers; what is not known is left out.
+        """
+        ...
+
+    def statistics(self) -> Mapping[str, Any]:
+        """Numbers about this node's part in the cluster, by name: size of the map, length of queues, counters."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Give a dead member up: it is no voter any more. Raises NotFound, and Conflict for one that is alive."""
         ...

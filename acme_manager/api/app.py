@@ -10,7 +10,8 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from acme_manager.api import certificates, swagger, system, tokens
+from acme_manager.api import certificates, cluster, swagger, system, tokens
+from acme_manager.api.forward import EXTENSION, Forwarder
 from acme_manager.api.observe import Observer, request_id
 from acme_manager.api.problems import problem_response
 from acme_manager.api.request import ApiRequest, current_request
@@ -32,13 +33,14 @@ class ApiSettings:
         return cls(body_timeout=flags.http_read_timeout or None)
 
 
-def build_app(services: Services, settings: ApiSettings) -> QuartTrio:
+def build_app(services: Services, settings: ApiSettings, forwarder: Forwarder) -> QuartTrio:
     """An ASGI application that serves these use cases. It starts no task of its own and holds nothing open."""
     app = _Api(services)
+    app.extensions[EXTENSION] = forwarder
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
-    for module in (certificates, tokens, system, swagger):
+    for module in (certificates, tokens, cluster, system, swagger):
         app.register_blueprint(module.routes)
     return app
 

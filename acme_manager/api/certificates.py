@@ -8,6 +8,7 @@ from quart import Blueprint, Response
 from acme_manager.api.auth import require_token
 from acme_manager.api.decoding import read_body
 from acme_manager.api.encoding import answer
+from acme_manager.api.forward import on_leader
 from acme_manager.api.listing import link_header, parse_query, read_metadata
 from acme_manager.api.openapi import describe
 from acme_manager.api.request import current_request, services
@@ -29,6 +30,7 @@ routes = Blueprint("certificates", __name__, url_prefix="/api/v1/certificate")
 
 @routes.post("")
 @describe({201: CertificateAnswer}, body=CertificateParams, problems=(400, 401, 403, 408, 409, 413, 429, 500, 503, 504))
+@on_leader
 async def create_certificate() -> Response:
     """Request a new certificate and wait for it.
 
@@ -44,6 +46,7 @@ async def create_certificate() -> Response:
 @describe(
     {200: CertificateAnswer}, body=CertificateParams, problems=(400, 401, 403, 404, 408, 409, 413, 429, 500, 503, 504)
 )
+@on_leader
 async def update_certificate() -> Response:
     """Change a certificate.
 
@@ -88,7 +91,8 @@ async def read_named_certificate(name: str) -> Response:
 
 
 @routes.delete("/<issuer>/<domain>")
-@describe({204: Nothing}, query=NamedDeleteQuery, problems=(401, 403, 404, 429, 500, 503, 504))
+@describe({204: Nothing}, query=NamedDeleteQuery, problems=(400, 401, 403, 404, 408, 413, 429, 500, 503, 504))
+@on_leader
 async def delete_certificate(issuer: str, domain: str) -> Response:
     """Delete a certificate by issuer and domain, or by the query's `name`. Needs the scope `delete`.
 
@@ -98,7 +102,8 @@ async def delete_certificate(issuer: str, domain: str) -> Response:
 
 
 @routes.delete("/<name>")
-@describe({204: Nothing}, query=DeleteQuery, problems=(401, 403, 404, 429, 500, 503, 504))
+@describe({204: Nothing}, query=DeleteQuery, problems=(400, 401, 403, 404, 408, 413, 429, 500, 503, 504))
+@on_leader
 async def delete_named_certificate(name: str) -> Response:
     """Delete a certificate by its name. Needs the scope `delete`. With `revoke=true` the CA revokes it first."""
     return await _delete("", "", name)

@@ -68,6 +68,8 @@ class Observer:
             "client_ip": client[0] if client else "",
             "length": 0 if response is None else int(response.headers.get("Content-Length") or 0),
         }
+        if request.passed_to:
+            facts["passed_to"] = request.passed_to
         # Anybody can write these headers, so they are never taken for the peer's address.
         forwarded = request.headers.get("X-Forwarded-For") or request.headers.get("X-Real-Ip")
         if forwarded:

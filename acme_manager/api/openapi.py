@@ -37,13 +37,15 @@ class Operation:
     problems: tuple[int, ...]
     security: tuple[str, ...]
     body: type[attrs.AttrsInstance] | None
+    form: type[attrs.AttrsInstance] | None
     query: type[attrs.AttrsInstance] | None
 
     @property
     def types(self) -> Iterable[Any]:
         """Every type with a schema."""
-        yield from (one for one in self.answers.values() if one is not Nothing and one not in _PLAIN)
-        yield from (one for one in (self.body, self.query) if one is not None)
+        shapes = [shape for alternatives in self.answers.values() for shape in _alternatives(alternatives)]
+        yield from (one for one in shapes if one is not Nothing and one not in _PLAIN)
+        yield from (one for one in (self.body, self.form, self.query) if one is not None)
 
 
 def describe(
@@ -52,13 +54,18 @@ def describe(
     problems: tuple[int, ...] = (),
     security: str | tuple[str, ...] = BEARER,
     body: type[attrs.AttrsInstance] | None = None,
+    form: type[attrs.AttrsInstance] | None = None,
     query: type[attrs.AttrsInstance] | None = None,
 ) -> Callable[[_F], _F]:
-    """Say what a handler does. Alternatives in `security` are one or the other; none means anybody."""
+    """Say what a handler does.
+
+    Alternatives in `security` are one or the other; none means anybody. An answer of several types has the one that
+    `Accept` asks for.
+    """
     schemes = (security,) if isinstance(security, str) else security
 
     def decorate(handler: _F) -> _F:
-        setattr(handler, _ATTRIBUTE, Operation(answers, problems, schemes, body, query))
+        setattr(handler, _ATTRIBUTE, Operation(answers, problems, schemes, body, form, query))
         return handler
 
     return decorate
@@ -122,11 +129,10 @@ class _Builder:
             "responses": self._answers(operation) | self._problems(operation),
             "security": [{scheme: []} for scheme in operation.security],
         }
-        if operation.body is not None:
-            built["requestBody"] = {
-                "required": True,
-                "content": {"application/json": {"schema": self.schemas[operation.body]}},
-            }
+        sent = {"application/json": operation.body, "application/x-www-form-urlencoded": operation.form}
+        content = {kind: {"schema": self.schemas[shape]} for kind, shape in sent.items() if shape is not None}
+        if content:
+            built["requestBody"] = {"required": True, "content": content}
         return built
 
     def _path(self, rule: Rule) -> Iterable[dict[str, Any]]:
@@ -144,11 +150,13 @@ class _Builder:
 
     def _answer(self, status: int, shape: Any) -> dict[str, Any]:
         built: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": _headers("X-Request-ID")}
+        content = dict(self._content(one) for one in _alternatives(shape) if one is not Nothing)
+        return built | ({"content": content} if content else {})
+
+    def _content(self, shape: Any) -> tuple[str, Any]:
         if shape in _PLAIN:
-            built["content"] = {_PLAIN[shape]: {"schema": {"type": "string"}}}
-        elif shape is not Nothing:
-            built["content"] = {"application/json": {"schema": self.schemas[shape]}}
-        return built
+            return _PLAIN[shape], {"schema": {"type": "string"}}
+        return "application/json", {"schema": self.schemas[shape]}
 
     def _problems(self, operation: Operation) -> dict[str, Any]:
         return {str(status): self._problem(status) for status in operation.problems}
@@ -161,6 +169,10 @@ class _Builder:
             "headers": _headers("X-Request-ID", *extra),
             "content": {"application/problem+json": {"schema": self.schemas[ProblemDocument]}},
         }
+
+
+def _alternatives(shape: Any) -> tuple[Any, ...]:
+    return shape if isinstance(shape, tuple) else (shape,)
 
 
 def _headers(*names: str) -> dict[str, Any]:

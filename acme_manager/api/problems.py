@@ -152,6 +152,36 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Try again after `Retry-After`. For the operator: can this host reach `issuer.<name>.ca_dir_url`, and does it "
         "trust the CA's TLS certificate (`ca_bundle`)?",
     ),
+    errors.NotLeader: Kind(
+        503,
+        "not-leader",
+        "No node that leads could be asked",
+        "Try again after `Retry-After`: another node takes over within seconds. For the operator: `/ring` says which "
+        "node leads; can this node reach its API address, and does each trust the other's TLS certificate?",
+    ),
+    errors.NoQuorum: Kind(
+        503,
+        "no-quorum",
+        "This node can't reach a majority of the voters",
+        "Try again after `Retry-After`, or ask another node: this one only reads until it reaches the others again. "
+        "For the operator: `/ring` shows who is missing; a member that will not come back can be given up there.",
+    ),
+    errors.RingNotReady: Kind(
+        503,
+        "ring-not-ready",
+        "This node has just started and has not found the others yet",
+        "Try again after `Retry-After`, or ask another node. For the operator: do `-ring.join-members` and the "
+        "encryption key fit the other nodes, and is the gossip port open between them (UDP and TCP)?",
+    ),
+    errors.OutcomeUnknown: Kind(
+        503,
+        "outcome-unknown",
+        "The leader took the request and did not answer",
+        "It may or may not have been done. Send it again: a request for a certificate joins the one that is under way, "
+        "or is told that the certificate is there; for anything else read the present state first. For the operator: "
+        "if it happens every time, the leader may refuse this node's TLS certificate, which must be one for clients "
+        "too where `-server.tls-client-ca-file` is set.",
+    ),
     errors.ShuttingDown: Kind(
         503, "shutting-down", "This node is stopping", "Send the request again; another node will take it."
     ),

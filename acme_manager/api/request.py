@@ -25,6 +25,7 @@ class ApiRequest(TrioRequest):
     request_id: str = ""
     owner: str = ""  # the username of the token, once it is known to be good
     names: Mapping[str, str] = {}  # what a problem document says the request was about
+    passed_to: str = ""  # the node that served it in our place
     challenge: str = BEARER_CHALLENGE  # how to authenticate for this route (RFC 9110 section 11.6.1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from acme_manager.domain.certificate import Certificate
@@ -136,3 +138,41 @@ class LeaderAnswer:
     """The instance id of the node that leads."""
 
     name: str
+
+
+@attrs.frozen(kw_only=True)
+class Shard:
+    """A member of the ring. `timestamp` is its latest heartbeat; what is not known is left out."""
+
+    id: str
+    state: str
+    leader: bool
+    address: str = ""
+    timestamp: str = ""
+    tokens: list[int] = attrs.field(factory=list)
+    url: str = ""
+    version: str = ""
+    voter: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class RingAnswer:
+    """Every member, as the node that was asked sees it."""
+
+    shards: list[Shard]
+    now: str
+
+
+@attrs.frozen(kw_only=True)
+class MemberlistAnswer:
+    """The members with all that is known about them, and the figures of the node that was asked."""
+
+    members: list[dict[str, Any]]
+    statistics: dict[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class ForgetForm:
+    """The id of the member to give up."""
+
+    forget: str

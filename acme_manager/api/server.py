@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Sequence
 from functools import partial
 from math import inf
@@ -15,8 +14,8 @@ from hypercorn.config import Config
 from quart_trio import QuartTrio
 
 from acme_manager.api.connection import Connection, Context, Limits
+from acme_manager.api.tls import server_context, wrong_flag
 from acme_manager.config.model import Flags
-from acme_manager.errors import Complaint, ConfigInvalid
 from acme_manager.structure import lone_error
 
 Listener = trio.abc.Listener[trio.abc.Stream]
@@ -76,11 +75,11 @@ def _hypercorn_config(limits: Limits) -> Config:
 
 async def _open_listeners(flags: Flags) -> tuple[list[Listener], list[str]]:
     host, port = parse_address(flags.listen_address)
-    context = tls_context(flags)
+    context = server_context(flags)
     try:
         sockets = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
     except OSError as error:
-        raise _wrong("-server.listen-address", f"can't listen on '{flags.listen_address}': {error}") from error
+        raise wrong_flag("-server.listen-address", f"can't listen on '{flags.listen_address}': {error}") from error
     scheme = "http" if context is None else "https"
     urls = [f"{scheme}://{_authority(one.socket.getsockname())}" for one in sockets]
     if context is None:
@@ -97,39 +96,10 @@ def parse_address(text: str) -> tuple[str | None, int]:
     bare = host.removeprefix("[").removesuffix("]")
     bracketed = bare != host
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535 or (":" in host and not bracketed):
-        raise _wrong("-server.listen-address", f"'{text}' is no address like ':8989', 'host:8989' or '[::1]:8989'")
+        raise wrong_flag("-server.listen-address", f"'{text}' is no address like ':8989', 'host:8989' or '[::1]:8989'")
     if not bare:
         return (None, int(port)) if int(port) else ("0.0.0.0", 0)  # noqa: S104 that is what it means
     return bare, int(port)
-
-
-def tls_context(flags: Flags) -> ssl.SSLContext | None:
-    """TLS as the flags want it, None for none. With a client CA only its clients get in. Raises ConfigInvalid."""
-    if not flags.tls_cert_file and not flags.tls_key_file:
-        if flags.tls_client_ca_file:
-            raise _wrong("-server.tls-client-ca-file", "needs -server.tls-cert-file and -server.tls-key-file too")
-        return None
-    if not flags.tls_cert_file or not flags.tls_key_file:
-        raise _wrong("-server.tls-cert-file", "and -server.tls-key-file must be given together")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    try:
-        context.load_cert_chain(flags.tls_cert_file, flags.tls_key_file)
-    except OSError as error:  # ssl.SSLError is one
-        files = f"'{flags.tls_cert_file}' and '{flags.tls_key_file}'"
-        raise _wrong("-server.tls-cert-file", f"can't use {files}: {error}") from error
-    if flags.tls_client_ca_file:
-        try:
-            context.load_verify_locations(flags.tls_client_ca_file)
-        except OSError as error:
-            raise _wrong("-server.tls-client-ca-file", f"can't use '{flags.tls_client_ca_file}': {error}") from error
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _wrong(flag: str, message: str) -> ConfigInvalid:
-    return ConfigInvalid("command line", [Complaint(flag, message)])
 
 
 def _authority(address: tuple[str, int]) -> str:

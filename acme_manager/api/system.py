@@ -12,7 +12,7 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import describe
 from acme_manager.api.problems import ALL_KINDS
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import LeaderAnswer, Page, ReadyAnswer, Text
+from acme_manager.api.schemas import Page, ReadyAnswer, Text
 from acme_manager.errors import InvalidRequest
 
 routes = Blueprint("system", __name__)
@@ -23,7 +23,8 @@ _LINKS = {
     "/swagger/index.html": "API documentation",
     "/health": "Is the server running?",
     "/ready": "Can it do its work?",
-    "/ring/leader": "Which node leads?",
+    "/ring": "Which nodes are there, and which of them leads?",
+    "/memberlist": "The same with everything that is known about them",
     "/metrics": "Prometheus metrics",
     "/problems": "What error messages mean",
 }
@@ -58,18 +59,12 @@ async def ready() -> Response:
     try:
         with trio.fail_after(_READY_WITHIN):
             report = await services().health.report()
+            others = await services().health.others()
     except trio.TooSlowError:
-        report = {"checks": f"not all parts answered within {_READY_WITHIN:g} s"}
+        report, others = {"checks": f"not all parts answered within {_READY_WITHIN:g} s"}, {}
     works = not any(report.values())
-    parts = {part: wrong or "ok" for part, wrong in {**report, **services().health.others()}.items()}
+    parts = {part: wrong or "ok" for part, wrong in {**report, **others}.items()}
     return answer({"ready": works, "parts": parts}, 200 if works else 503)
-
-
-@routes.get("/ring/leader")
-@describe({200: LeaderAnswer}, security=())
-async def leader() -> Response:
-    """Name the node that leads: a node on its own leads itself."""
-    return answer({"name": services().instance_id})
 
 
 @routes.get("/.well-known/acme-challenge/", defaults={"token": ""})
@@ -79,7 +74,7 @@ async def challenge(token: str) -> Response:
     """Answer a CA's http-01 validation (RFC 8555 section 8.3)."""
     if not token:
         raise InvalidRequest("the address lacks the challenge's token", "token")
-    return _text(services().challenges.answer(token))
+    return _text(await services().challenges.answer(token))
 
 
 @routes.get("/metrics")

@@ -9,6 +9,7 @@ from quart import Blueprint, Response
 from acme_manager.api.auth import require_api_key, require_token
 from acme_manager.api.decoding import read_body
 from acme_manager.api.encoding import answer
+from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, BEARER, describe
 from acme_manager.api.request import current_request, services
 from acme_manager.api.schemas import NewTokenAnswer, Nothing, TokenAnswer, TokenListAnswer
@@ -19,7 +20,8 @@ routes = Blueprint("tokens", __name__, url_prefix="/api/v1/token")
 
 
 @routes.post("")
-@describe({201: NewTokenAnswer}, body=TokenParams, security=API_KEY, problems=(400, 401, 408, 413, 500, 503))
+@describe({201: NewTokenAnswer}, body=TokenParams, security=API_KEY, problems=(400, 401, 408, 413, 500, 503, 504))
+@on_leader
 async def create_token() -> Response:
     """Make a token. The answer has its bearer value, which is shown this once."""
     require_api_key()
@@ -28,7 +30,10 @@ async def create_token() -> Response:
 
 
 @routes.put("")
-@describe({200: NewTokenAnswer}, body=TokenParams, security=API_KEY, problems=(400, 401, 404, 408, 409, 413, 500, 503))
+@describe(
+    {200: NewTokenAnswer}, body=TokenParams, security=API_KEY, problems=(400, 401, 404, 408, 409, 413, 500, 503, 504)
+)
+@on_leader
 async def replace_token() -> Response:
     """Replace everything about the token `id`, its secret included."""
     require_api_key()
@@ -62,7 +67,8 @@ async def read_token(token_id: str) -> Response:
 
 
 @routes.delete("/<token_id>")
-@describe({204: Nothing}, security=API_KEY, problems=(401, 404, 500, 503))
+@describe({204: Nothing}, security=API_KEY, problems=(400, 401, 404, 408, 413, 500, 503, 504))
+@on_leader
 async def revoke_token(token_id: str) -> Response:
     """Revoke a token and destroy every stored version of it."""
     require_api_key()

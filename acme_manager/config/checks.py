@@ -30,6 +30,7 @@ def common(raw: dict[Any, Any], *, allow_unverified_plugins: bool) -> Iterator[P
     for index, code in enumerate(codes if isinstance(codes, list) else ()):
         if type(code) is int and not 400 <= code <= 599:
             yield ("http_client_retry_status_code", index), "must be an HTTP error status, between 400 and 599"
+    yield from _ring_keys(raw)
     plugins = raw.get("plugins")
     names: set[object] = set()
     for index, plugin in enumerate(plugins if isinstance(plugins, list) else ()):
@@ -42,6 +43,13 @@ def common(raw: dict[Any, Any], *, allow_unverified_plugins: bool) -> Iterator[P
             names.add(name)
         for steps, message in _plugin(plugin, allow_unverified=allow_unverified_plugins):
             yield ("plugins", index, *steps), message
+
+
+def _ring_keys(raw: dict[Any, Any]) -> Iterator[Problem]:
+    keys = raw.get("ring_keys")
+    for index, key in enumerate(keys if isinstance(keys, list) else ()):
+        if isinstance(key, str) and not readers.is_ring_key(key):
+            yield ("ring_keys", index), "must be 16, 24 or 32 bytes in base64: openssl rand -base64 32 makes one"
 
 
 def _plugin(raw: dict[Any, Any], *, allow_unverified: bool) -> Iterator[Problem]:

@@ -68,7 +68,7 @@ class Flags:
         "ring.instance-addr", Kind.STRING, "", "IP address other instances reach this one at. Empty: found by itself."
     )
     ring_instance_port: int = flag(
-        "ring.instance-port", Kind.INT, 7946, "Port other instances reach this one at.", low=1, high=65535
+        "ring.instance-port", Kind.INT, 7946, "Port of the ring, TCP and UDP; 0 is any free one.", low=0, high=65535
     )
     ring_join_members: str = flag(
         "ring.join-members", Kind.STRING, "", "Instances to join: host:port, separated by commas."
@@ -84,6 +84,13 @@ class Flags:
         Kind.STRING,
         "",
         "Network interfaces to find the instance's address on, separated by commas. Empty: all.",
+        common=False,
+    )
+    ring_force_new_cluster: bool = flag(
+        "ring.force-new-cluster",
+        Kind.BOOL,
+        False,
+        "Make this instance the only voter: for the day when a majority is gone for good. Use it for one start.",
         common=False,
     )
     ring_keep_instance_in_ring_on_shutdown: bool = flag(

@@ -5,6 +5,7 @@ Messages never show a text that was given: it may be a secret in the wrong place
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from collections.abc import Callable
@@ -193,3 +194,11 @@ def store_path(value: Any) -> str:
     if not inner or any(part in {"", ".", ".."} for part in inner.split("/")) or re.search(r"[\s?#%\x00-\x1f]", inner):
         raise ValueError("must be a path in the store, like certificates or team/certificates")
     return inner
+
+
+def is_ring_key(text: str) -> bool:
+    """Whether this is base64 of a key for AES-128, -192 or -256."""
+    try:
+        return len(base64.b64decode(text, validate=True)) in {16, 24, 32}
+    except ValueError:
+        return False

@@ -79,6 +79,8 @@ def _configure(folder: Folder, state: State, openbao: OpenBao, nameserver: tuple
 async def _serve(config: Config, flags: Flags, folder: Folder, state: State, openbao: OpenBao) -> None:
     if flags.listen_address == Flags().listen_address:
         flags = attrs.evolve(flags, listen_address=f"{HOST}:{free_port(state.api_port)}")
+    # A ring of one, which nobody is to join: on loopback, at any port, and under a name that its data remembers.
+    flags = attrs.evolve(flags, ring_instance_id="dev", ring_instance_addr=HOST, ring_instance_port=0)
     flags = attrs.evolve(flags, config_path=str(folder.server_config))
     send, receive = trio.open_memory_channel[Running](1)
 

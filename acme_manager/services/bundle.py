@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from prometheus_client import CollectorRegistry
 
-from acme_manager.ports import Clock
+from acme_manager.ports import Clock, Cluster
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.health import Health
@@ -17,6 +17,7 @@ from acme_manager.services.tokens import Tokens
 class Services:
     """Everything that the outer layers may call."""
 
+    cluster: Cluster
     certificates: Certificates
     tokens: Tokens
     challenges: HttpChallenges

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import attrs
-import structlog
 
 from acme_manager.domain.certificate import Certificate, CertificateId, StoredCertificate
 from acme_manager.domain.gotime import format_time, milliseconds
@@ -20,8 +19,6 @@ from acme_manager.services.checks import check_certificate_params
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Flight, Jobs
 from acme_manager.services.state import State
-
-_log = structlog.get_logger(__name__)
 
 # What a certificate is made of: a change in any of these needs a new one (all others are facts about it).
 _MADE_OF = (
@@ -106,10 +103,8 @@ class Certificates:
     async def _delete(self, id: CertificateId, _flight: Flight[None], *, revoke: bool) -> None:
         if revoke:
             stored, _ = await self._store.read_version(id)
-            if stored is not None and stored.cert:
-                await self._issuing.issuers.get(stored.certificate.issuer).revoke(stored.cert)
-            else:
-                _log.warning("nothing to revoke: storage has no certificate", key=id.key)
+            if stored is not None:
+                await self._issuing.revoke(stored)
         await self._store.delete(id)
 
     def _locate(self, id: CertificateId) -> CertificateId:

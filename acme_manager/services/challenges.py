@@ -1,28 +1,58 @@
-"""http-01 answers that this node serves at `/.well-known/acme-challenge/` (RFC 8555 section 8.3)."""
+"""http-01 answers that every node serves at `/.well-known/acme-challenge/` (RFC 8555 section 8.3)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
-from acme_manager.errors import ChallengeNotFound
-from acme_manager.ports import Challenge, Trace
+import trio
+
+from acme_manager.errors import ChallengeNotFound, Unavailable
+from acme_manager.ports import Challenge, SharedMap, Trace
+
+_PREFIX = "challenge/"
+_PATIENCE = 2.0  # seconds that an answer may need from the leader to here
+_MOST_WAITING = 64  # requests for answers that are not here; beyond, somebody is only trying tokens out
 
 
 class HttpChallenges:
-    """A Solver for http-01 whose answers the API hands out. The configuration calls it `kvring`."""
+    """A Solver for http-01 whose answers lie in the shared map, so that the CA may ask any node.
+
+    The configuration calls it `kvring`.
+    """
 
     type = "http-01"
 
-    def __init__(self) -> None:
-        self._answers: dict[str, str] = {}
+    def __init__(self, shared: SharedMap, leads: Callable[[], bool]) -> None:
+        self._shared, self._leads = shared, leads
+        self._waiting = 0
 
-    def answer(self, token: str) -> str:
-        """The key authorization for a token. Raises ChallengeNotFound."""
+    async def answer(self, token: str) -> str:
+        """The key authorization for a token. Raises ChallengeNotFound.
+
+        The CA may be here before the leader's news is, and most CAs ask only once: so the others wait for it a little.
+        """
+        key = _PREFIX + token
+        if self._shared.get(key) is None and not self._leads() and self._waiting < _MOST_WAITING:
+            await self._wait_for(key)
+        found = self._shared.get(key)
+        if found is None:
+            raise ChallengeNotFound(token)
+        return found.decode()
+
+    async def _wait_for(self, key: str) -> None:
+        arrived = trio.Event()
+
+        def changed(which: str, value: bytes | None) -> None:
+            if which == key and value is not None:
+                arrived.set()
+
+        self._waiting += 1
         try:
-            return self._answers[token]
-        except KeyError:
-            raise ChallengeNotFound(token) from None
+            with self._shared.watch(key, changed), trio.move_on_after(_PATIENCE):
+                await arrived.wait()
+        finally:
+            self._waiting -= 1
 
     async def plan(self, challenges: Sequence[Challenge]) -> Sequence[Trace]:
         """The traces hold the whole answer: another process serves them if this one dies."""
@@ -32,7 +62,7 @@ class HttpChallenges:
     async def presented(self, traces: Sequence[Trace]) -> AsyncIterator[None]:
         """Serve the answers for the length of the block."""
         for trace in traces:
-            self._answers[trace["token"]] = trace["answer"]
+            self._shared.put(_PREFIX + trace["token"], trace["answer"].encode())
         try:
             yield
         finally:
@@ -43,5 +73,6 @@ class HttpChallenges:
         self._stop(traces)
 
     def _stop(self, traces: Sequence[Trace]) -> None:
-        for trace in traces:
-            self._answers.pop(trace["token"], None)
+        with suppress(Unavailable):  # whoever leads now has the order's record, and with it the traces
+            for trace in traces:
+                self._shared.remove(_PREFIX + trace["token"])

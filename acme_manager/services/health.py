@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+import trio
+
+_PATIENCE = 3.0  # seconds for a part that others are shown beside
+
+Findings = Mapping[str, str | None]
 Check = Callable[[], Awaitable[str | None]]
 """None when the part works, else what is wrong with it in plain words."""
 
 
 class Health:
-    """Asks the parts that this node can't serve without, and tells what is known about those that it can."""
+    """Asks the parts that this node can't serve without, and those that it serves less without.
 
-    def __init__(self, checks: Mapping[str, Check], others: Callable[[], Mapping[str, str | None]] = dict) -> None:
-        self._checks, self._others = checks, others
+    A node whose store is away, or that no leader stands behind, still answers reads: it is not to be taken out of a
+    load balancer for that.
+    """
 
-    async def report(self) -> Mapping[str, str | None]:
+    def __init__(self, needed: Mapping[str, Check], others: Sequence[Callable[[], Awaitable[Findings]]] = ()) -> None:
+        self._needed, self._others = needed, others
+
+    async def report(self) -> Findings:
         """Each needed part's name, with None or what is wrong."""
-        return {part: await check() for part, check in self._checks.items()}
+        return {part: await check() for part, check in self._needed.items()}
 
-    def others(self) -> Mapping[str, str | None]:
-        """The same of parts without which the node still serves: an issuer that is away."""
-        return self._others()
+    async def others(self) -> Findings:
+        """The same of parts without which the node still serves."""
+        return {part: wrong for findings in self._others for part, wrong in (await findings()).items()}
+
+
+async def in_time(check: Check) -> str | None:
+    """What a check finds, or that it takes too long: a part that never answers must not hide the others."""
+    with trio.move_on_after(_PATIENCE):
+        return await check()
+    return f"it does not answer within {_PATIENCE:g} s"

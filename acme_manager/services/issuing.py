@@ -29,7 +29,7 @@ from acme_manager.domain.keys import (
 )
 from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.errors import AcmeManagerError, IssuanceFailed, IssuerUnavailable, StorageUnavailable
-from acme_manager.ports import Clock, Issued, OrderRequest, PlacedOrder, Step
+from acme_manager.ports import Clock, Cluster, Issued, OrderRequest, PlacedOrder, Step
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Flight
 from acme_manager.services.journal import Journal, OrderRecord
@@ -47,6 +47,7 @@ _FORGET_SECONDS = 10.0
 class Issuing:
     """Sees orders through. Its methods run inside flights (jobs.py)."""
 
+    cluster: Cluster
     store: CertificateStore
     journal: Journal
     spool: Spool
@@ -57,9 +58,10 @@ class Issuing:
     unfinished: dict[str, OrderRecord] = attrs.field(factory=dict)  # by the certificate's key
 
     async def read_journal(self) -> list[OrderRecord]:
-        """Take note of what an earlier process left unfinished."""
+        """Take note of what an earlier leader left unfinished."""
+        self.unfinished.clear()
         for record in await self.journal.read_all():
-            self.unfinished.setdefault(record.certificate.id.key, record)
+            self.unfinished[record.certificate.id.key] = record
         return list(self.unfinished.values())
 
     async def issue(
@@ -69,14 +71,19 @@ class Issuing:
 
         Raises what Issuer.issue raises, and StorageUnavailable as long as nothing has been issued.
         """
-        current, version = await self.store.read_version(wanted.id)
+        began = trio.current_time()
         record = self.unfinished.get(wanted.id.key)
+        if record is None and not self.store.knows(wanted.id):
+            current, version = None, 0  # most likely new; if storage knows better, `keep` finds out
+        else:
+            current, version = await self.store.read_version(wanted.id)
         if record is not None and current is not None and version > record.expected:
             await self._settle(record)
             if record.certificate == wanted:
+                self.store.publish(current)
                 return current
             record = None
-        if record is not None and (record.certificate, record.revoke, record.expected) != (wanted, revoke, version):
+        if record is not None and not _fits(record, wanted, current, version, revoke=revoke):
             await self._abandon(record)
             record = None
         if record is None:
@@ -86,6 +93,15 @@ class Issuing:
         await self._keep(stored, record, flight)
         self.progress.publish(wanted.id, Step.STORED)
         await self._settle(record)
+        _log.info(
+            "certificate issued",
+            key=wanted.id.key,
+            issuer=wanted.issuer,
+            serial=stored.certificate.serial,
+            expires=stored.certificate.expires,
+            renewal_date=stored.certificate.renewal_date,
+            seconds=round(trio.current_time() - began, 3),
+        )
         return stored
 
     async def _abandon(self, record: OrderRecord) -> None:
@@ -126,6 +142,7 @@ class Issuing:
             await self.journal.write(noted)
             self.unfinished[wanted.id.key] = noted
 
+        await self.cluster.confirm()
         request = OrderRequest(identifiers=wanted.identifiers, csr=record.csr, days=wanted.days, profile=wanted.profile)
         try:
             with trio.fail_after(self.common.cert_timeout):
@@ -194,9 +211,17 @@ class Issuing:
 
     async def _revoke_version(self, record: OrderRecord) -> None:
         old, _ = await self.store.read_version(record.certificate.id, record.expected)
-        if old is not None and old.cert:
-            with trio.fail_after(self.common.cert_timeout):
-                await self.issuers.get(old.certificate.issuer).revoke(old.cert, _SUPERSEDED)
+        if old is not None:
+            await self.revoke(old, _SUPERSEDED)
+
+    async def revoke(self, stored: StoredCertificate, reason: int | None = None) -> None:
+        """Have a certificate revoked by the CA that issued it. Raises what Issuer.revoke raises, and NotLeader."""
+        if not stored.cert:
+            _log.warning("nothing to revoke: storage has no certificate", key=stored.certificate.id.key)
+            return
+        await self.cluster.confirm()
+        with trio.fail_after(self.common.cert_timeout):
+            await self.issuers.get(stored.certificate.issuer).revoke(stored.cert, reason)
 
     async def _forget(self, record: OrderRecord | None) -> None:
         if record is None:
@@ -206,3 +231,11 @@ class Issuing:
         except AcmeManagerError as error:
             _log.warning("record of a finished order not removed", key=record.certificate.id.key, error=str(error))
         self.unfinished.pop(record.certificate.id.key, None)
+
+
+def _fits(
+    record: OrderRecord, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: bool
+) -> bool:
+    """Whether an earlier attempt was about the same, and nothing has been kept since."""
+    same = (record.certificate, record.revoke) == (wanted, revoke)
+    return same and (current is None or record.expected == version)

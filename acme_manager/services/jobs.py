@@ -1,4 +1,4 @@
-"""Work that belongs to the process and not to the request that asked for it.
+"""Work that belongs to the node and not to the request that asked for it: it lasts as long as the node leads.
 
 There is one flight per key: whoever asks for the same thing while it is under way waits for that result, whoever asks
 for something else about the same key is refused. A caller that goes away does not end the flight.
@@ -14,7 +14,7 @@ import attrs
 import structlog
 import trio
 
-from acme_manager.errors import AcmeManagerError, OperationInProgress, ShuttingDown
+from acme_manager.errors import AcmeManagerError, NotLeader, OperationInProgress
 from acme_manager.structure import lone_error
 
 T = TypeVar("T")
@@ -39,16 +39,27 @@ class Flight(Generic[T]):
 
 
 class Jobs:
-    """The flights of this process. Open it with `open_jobs`."""
+    """The flights of this node. There are none while `open` is not entered."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self._nursery = nursery
+    def __init__(self) -> None:
+        self._nursery: trio.Nursery | None = None
         self._flights: dict[str, Flight[object]] = {}
-        self._closed = False
 
-    def close(self) -> None:
-        """Take no new work."""
-        self._closed = True
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Own the flights for the length of a block; what still flies at its end is cancelled."""
+        with lone_error():
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    yield
+                finally:
+                    self._nursery = None
+                    nursery.cancel_scope.cancel(reason="this node stops leading")
+
+    def busy(self, key: str) -> bool:
+        """Whether something is under way for that key."""
+        return key in self._flights
 
     def running(self) -> list[str]:
         """The keys that are busy, sorted."""
@@ -57,7 +68,8 @@ class Jobs:
     async def run(self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> T:
         """Do `work`, or join the flight that does the same already, and return its result or raise its error.
 
-        Raises OperationInProgress when a flight of another signature has the key, ShuttingDown at the end.
+        Raises OperationInProgress when a flight of another signature has the key, NotLeader when the node does not
+        lead or stops to.
         """
         flight = self.start(key, signature, work)
         await flight.answered.wait()
@@ -68,8 +80,8 @@ class Jobs:
 
     def start(self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> Flight[T]:
         """Start the flight, or find the one that does the same, without waiting."""
-        if self._closed:
-            raise ShuttingDown("this node is stopping")
+        if self._nursery is None:
+            raise NotLeader("this node does not lead")
         known: Flight[T] | None = self._flights.get(key)  # type: ignore[assignment]  # one key has one kind of result
         if known is not None:
             if known.signature != signature:
@@ -86,9 +98,10 @@ class Jobs:
         try:
             flight.value = await work(flight)
         except trio.Cancelled:
-            flight.error = ShuttingDown("this node stopped before the work was done; it is taken up again at its start")
+            flight.error = NotLeader("this node stopped leading before the work was done; the next leader takes it up")
             raise
         except AcmeManagerError as error:
+            _log.warning("job failed", key=flight.key, error=str(error), kind=type(error).__name__)
             flight.error = error
         except Exception as error:  # noqa: BLE001 a bug in one job must not take the node down; the API answers 500
             _log.exception("job failed unexpectedly", key=flight.key)
@@ -96,16 +109,3 @@ class Jobs:
         finally:
             del self._flights[flight.key]
             flight.answered.set()
-
-
-@asynccontextmanager
-async def open_jobs() -> AsyncIterator[Jobs]:
-    """Own the flights for the length of a block; what still flies at its end is cancelled."""
-    with lone_error():
-        async with trio.open_nursery() as nursery:
-            jobs = Jobs(nursery)
-            try:
-                yield jobs
-            finally:
-                jobs.close()
-                nursery.cancel_scope.cancel(reason="jobs are stopping")

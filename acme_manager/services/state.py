@@ -1,21 +1,29 @@
 """What every read is answered from: the metadata of all certificates and all tokens, in memory.
 
-Storage is the truth; this is the copy that makes a list or an authentication cost no request to it.
+Storage is the truth. The shared map is the copy of it that all nodes hold, so that a list or an authentication costs no
+request to it and works when it is away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
 
-import attrs
+import structlog
 import trio
 
-from acme_manager.domain.certificate import Certificate
-from acme_manager.domain.token import Token
+from acme_manager.domain.certificate import Certificate, certificate_from_json, certificate_to_json
+from acme_manager.domain.token import Token, token_from_json, token_to_json
 from acme_manager.errors import StorageUnavailable
+from acme_manager.ports import Cluster, SharedMap
 
 T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+_CERTIFICATE, _TOKEN = "certificate/", "token/"  # the Go original's names of these keys
+_COMPLETE = "complete"  # there once a leader has read everything from storage; its value is the stamp of that moment
 
 
 class Table(Generic[T]):
@@ -50,13 +58,56 @@ class Table(Generic[T]):
         return len(self._records)
 
 
-@attrs.frozen
 class State:
-    """The tables of this node. Until `loaded` is set they are incomplete, and nothing may be concluded from a gap."""
+    """This node's copy, decoded: the tables follow the shared map, and only the leader writes to that.
 
-    certificates: Table[Certificate] = attrs.field(factory=Table)
-    tokens: Table[Token] = attrs.field(factory=Table)
-    loaded: trio.Event = attrs.field(factory=trio.Event)
+    Until `loaded` is set the tables are incomplete, and nothing may be concluded from a gap.
+    """
+
+    def __init__(self, shared: SharedMap) -> None:
+        self._shared = shared
+        self.certificates: Table[Certificate] = Table()
+        self.tokens: Table[Token] = Table()
+        self.loaded = trio.Event()
+
+        self._complete = trio.Event()
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Keep the tables up to date for the length of a block."""
+        with (
+            self._shared.watch(_CERTIFICATE, self._certificate_changed),
+            self._shared.watch(_TOKEN, self._token_changed),
+            self._shared.watch(_COMPLETE, lambda _key, value: self._complete.set() if value else None),
+        ):
+            yield
+
+    def publish(self, certificate: Certificate) -> None:
+        """Tell every node about a certificate. Raises NotLeader, NoQuorum."""
+        self._shared.put(_CERTIFICATE + certificate.id.key, _encode(certificate_to_json(certificate)))
+
+    def withdraw(self, key: str) -> None:
+        """Tell every node that a certificate is gone. Raises NotLeader, NoQuorum."""
+        self._shared.remove(_CERTIFICATE + key)
+
+    def publish_token(self, token: Token) -> None:
+        """Tell every node about a token. Raises NotLeader, NoQuorum."""
+        self._shared.put(_TOKEN + token.id, _encode(token_to_json(token)))
+
+    def withdraw_token(self, token_id: str) -> None:
+        """Tell every node that a token is gone. Raises NotLeader, NoQuorum."""
+        self._shared.remove(_TOKEN + token_id)
+
+    def announce_complete(self, stamp: str) -> None:
+        """Tell every node that the map up to `stamp` holds all there is in storage. Raises NotLeader, NoQuorum."""
+        self._shared.put(_COMPLETE, stamp.encode())
+        self.loaded.set()
+
+    async def catch_up(self, cluster: Cluster) -> None:
+        """Wait until this copy has everything that some leader has found in storage, and mark it as loaded."""
+        await self._complete.wait()
+        await cluster.wait_for((self._shared.get(_COMPLETE) or b"").decode())
+        self.loaded.set()
 
     def require_loaded(self) -> None:
         """Raise StorageUnavailable while the tables are incomplete."""
@@ -66,3 +117,26 @@ class State:
     async def health(self) -> str | None:
         """None once everything has been read (see Health)."""
         return None if self.loaded.is_set() else "certificates and tokens have not been read from storage yet"
+
+    def _certificate_changed(self, key: str, value: bytes | None) -> None:
+        _apply(self.certificates, key.removeprefix(_CERTIFICATE), value, lambda _, it: certificate_from_json(it))
+
+    def _token_changed(self, key: str, value: bytes | None) -> None:
+        _apply(self.tokens, key.removeprefix(_TOKEN), value, token_from_json)
+
+
+def _apply(table: Table[T], key: str, value: bytes | None, decode: Callable[[str, dict[str, Any]], T]) -> None:
+    if value is None:
+        table.remove(key)
+        return
+    try:
+        record = json.loads(value)
+        if not isinstance(record, dict):
+            raise ValueError("no JSON object")
+        table.put(key, decode(key, record))
+    except ValueError as error:  # a node of another version wrote it; the rest of the map is not to suffer
+        _log.warning("entry of the shared map can't be read, left out", key=key, error=str(error))
+
+
+def _encode(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()

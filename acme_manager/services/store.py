@@ -35,6 +35,10 @@ class CertificateStore:
         self._storage, self._state, self._prefix = storage, state, prefix
         self._cache: OrderedDict[str, StoredCertificate] = OrderedDict()
 
+    def knows(self, id: CertificateId) -> bool:
+        """Whether there is such a certificate as far as this node's state goes."""
+        return self._state.certificates.get(id.key) is not None
+
     def metadata(self, id: CertificateId) -> Certificate:
         """Raises CertificateNotFound."""
         self._state.require_loaded()
@@ -55,8 +59,7 @@ class CertificateStore:
             raise CertificateNotFound(id.key)
         if stored.certificate.fingerprint == metadata.fingerprint:
             stored = attrs.evolve(stored, certificate=metadata)
-        elif self._state.certificates.get(id.key) is metadata:  # another node has renewed it meanwhile
-            self._state.certificates.put(id.key, stored.certificate)
+        # Else another node has renewed it, and its metadata is on the way.
         self._remember(stored)
         return stored
 
@@ -78,7 +81,7 @@ class CertificateStore:
         """Write a new version and publish its metadata. Raises StaleVersion."""
         id = stored.certificate.id
         version = await self._storage.put(self._key(id), stored_to_json(stored), expected=expected)
-        self._publish(stored)
+        self.publish(stored)
         return version
 
     async def keep(self, stored: StoredCertificate, *, expected: int, on_failure: Callable[[Exception], None]) -> int:
@@ -106,12 +109,15 @@ class CertificateStore:
     async def delete(self, id: CertificateId) -> None:
         """Mark the newest version as deleted and forget the metadata."""
         await self._storage.delete(self._key(id))
-        self._state.certificates.remove(id.key)
+        self._state.withdraw(id.key)
         self._cache.pop(id.key, None)
 
-    def _publish(self, stored: StoredCertificate) -> None:
-        self._state.certificates.put(stored.certificate.id.key, stored.certificate)
-        self._remember(stored)
+    def publish(self, stored: StoredCertificate) -> None:
+        """Tell every node what storage holds."""
+        self._state.publish(stored.certificate)
+        published = self._state.certificates.get(stored.certificate.id.key)
+        if published is not None:
+            self._remember(attrs.evolve(stored, certificate=published))
 
     def _remember(self, stored: StoredCertificate) -> None:
         key = stored.certificate.id.key

@@ -64,7 +64,7 @@ class Tokens:
         """Destroy a token and its history. Raises TokenNotFound."""
         token = self.get(token_id)
         await self._storage.purge(self._key(token))
-        self._state.tokens.remove(token_id)
+        self._state.withdraw_token(token_id)
 
     def authenticate(self, bearer: str) -> Token:
         """The token that a bearer value belongs to. Raises NotAuthenticated."""
@@ -100,7 +100,7 @@ class Tokens:
         key = self._key(token)
         known = await self._storage.get(key)
         await self._storage.put(key, token_to_secret(token), expected=known.version)
-        self._state.tokens.put(token_id, token)
+        self._state.publish_token(token)
         return token, bearer_value(token_id, secret)
 
     def _key(self, token: Token) -> str:

@@ -6,6 +6,7 @@ Below the mount of the KV engine:
     <certificate_prefix>/<owner>/<name>                               a named certificate
     <certificate_prefix>/<owner>/<issuer>/<name>/<domain>             a named one as early Go versions kept it
     <certificate_prefix>/.acme-manager/orders/<owner>/<…>             an order in flight, `<…>` as for its certificate
+    <certificate_prefix>/.acme-manager/fence                          who leads, in which term, and who votes
     <token_prefix>/<username>/<token id>                              an API token
 
 The first three and the last are the Go original's. Orders lie below the certificate prefix so that a policy written
@@ -56,6 +57,11 @@ def order_key(prefix: str, certificate_id: CertificateId) -> str:
 def orders_prefix(prefix: str) -> str:
     """Where all orders in flight are; `prefix` is the certificates'."""
     return f"{clean_prefix(prefix)}/{_OURS}/orders"
+
+
+def fence_key(prefix: str) -> str:
+    """Where the record of who leads is kept; `prefix` is the certificates'."""
+    return f"{clean_prefix(prefix)}/{_OURS}/fence"
 
 
 def token_key(prefix: str, username: str, token_id: str) -> str:

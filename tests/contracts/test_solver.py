@@ -17,6 +17,7 @@ from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.names import parse_identifier
 from acme_manager.errors import ChallengeNotFound
 from acme_manager.ports import Challenge, Solver
+from acme_manager.ring.alone import Alone
 from acme_manager.services.challenges import HttpChallenges
 from tests.integration.dns.servers import config, environ
 from tests.parts.bind import bind
@@ -36,11 +37,11 @@ class Stage:
 @pytest.fixture(params=["http-01", "dns-01"])
 async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
     if request.param == "http-01":
-        http = HttpChallenges()
+        http = HttpChallenges(Alone(), lambda: True)
 
         async def served(challenge: Challenge) -> bool:
             try:
-                return http.answer(challenge.token) == challenge.key_authorization
+                return await http.answer(challenge.token) == challenge.key_authorization
             except ChallengeNotFound:
                 return False
 

@@ -24,7 +24,7 @@ class MemoryCa:
         self.placed: list[PlacedOrder] = []
         self.resumed: list[PlacedOrder] = []
         self.revoked: list[tuple[str, int | None]] = []
-        self._issued: dict[str, Issued] = {}
+        self.issued: dict[str, Issued] = {}
         self._before = before or _nothing
         self._numbers = itertools.count(1)
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -52,18 +52,18 @@ class MemoryCa:
             self.placed.append(order)
         step(Step.ORDERED)
         await placed(order)
-        if order.url not in self._issued:
+        if order.url not in self.issued:
             async with solver.presented(order.traces):
                 step(Step.PRESENTED)
                 await self._before("validate")
                 step(Step.VALIDATED)
             await self._before("finalize")
-            self._issued[order.url] = Issued(self._sign(request), order.url.replace("order", "cert"))
+            self.issued[order.url] = Issued(self._sign(request), order.url.replace("order", "cert"))
         else:
             await solver.remove(order.traces)
         await self._before("download")
         step(Step.ISSUED)
-        return self._issued[order.url]
+        return self.issued[order.url]
 
     async def check(self) -> None:
         await self._before("check")

@@ -145,7 +145,7 @@ async def test_data_is_there_after_a_restart(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site, site.node.client() as client:
         first = (await client.post("/api/v1/certificate", json={"issuer": "pebble", "domain": "a.example.test"})).json()
         await site.node.program.stop()
-        assert "certificate stored" in site.node.program.log()
+        assert "certificate issued" in site.node.program.log()
         await site.node.start()
         assert (await client.get("/api/v1/certificate/pebble/a.example.test")).json() == first
 

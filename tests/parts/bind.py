@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.parts.dns_server import DnsServer, TsigKey, zone_file
-from tests.parts.program import LOOPBACK, Program, free_port, new_folder, on_free_ports
+from tests.parts.place import here
+from tests.parts.program import Program, free_port, new_folder, on_free_ports
 
 # Recursion with a root zone of its own: names of the world outside do not exist, and nobody is asked about them.
 _CONFIG = """
 options {{
   directory "{folder}"; pid-file none; session-keyfile none; lock-file none;
   listen-on port {port} {{ {address}; }}; listen-on-v6 {{ none; }};
-  recursion yes; allow-recursion {{ 127.0.0.0/8; }}; allow-query {{ any; }}; forwarders {{ }};
+  recursion yes; allow-recursion {{ any; }}; allow-query {{ any; }}; forwarders {{ }};
   dnssec-validation no; empty-zones-enable no; notify no; minimal-responses yes; qname-minimization off;
 }};
 controls {{ }};
@@ -40,17 +41,17 @@ async def bind(
 
     async def attempt() -> DnsServer:
         where = new_folder(folder, "bind")
-        port = free_port()
-        config = _CONFIG.format(folder=where, port=port, address=LOOPBACK, key=its_key)
-        (where / "root.zone").write_text(zone_file(".", LOOPBACK, records or {}))
+        address, port = here().address, free_port()
+        config = _CONFIG.format(folder=where, port=port, address=address, key=its_key)
+        (where / "root.zone").write_text(zone_file(".", address, records or {}))
         for zone, rights in zones.items():
             policy = f"update-policy {{ grant {its_key.name} {rights}; }};" if rights else ""
             config += _ZONE.format(zone=zone, policy=policy)
-            (where / f"{zone}.zone").write_text(zone_file(zone, LOOPBACK, records or {}))
+            (where / f"{zone}.zone").write_text(zone_file(zone, address, records or {}))
         (where / "named.conf").write_text(config)
         argv = ("named", "-c", str(where / "named.conf"), "-g", "-n", "1", "-4")
         program = Program(argv=argv, folder=where, package="bind9")
-        server = DnsServer(address=LOOPBACK, port=port, zones=tuple(zones), key=its_key, program=program)
+        server = DnsServer(address=address, port=port, zones=tuple(zones), key=its_key, program=program)
         await server.start()
         return server
 

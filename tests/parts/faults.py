@@ -20,6 +20,7 @@ import trio
 
 from acme_manager.structure import background
 from tests.parts import tls
+from tests.parts.place import here
 from tests.parts.program import LOOPBACK
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -192,8 +193,9 @@ async def fault_proxy(upstream: str, *, secure: bool | None = None) -> AsyncIter
     It speaks TLS itself if the upstream does; `secure` says otherwise.
     """
     with_tls = upstream.startswith("https:") if secure is None else secure
-    listeners = await trio.open_tcp_listeners(0, host=LOOPBACK)
-    host = f"localhost:{listeners[0].socket.getsockname()[1]}"
+    address = here().address
+    listeners = await trio.open_tcp_listeners(0, host=address)
+    host = f"{'localhost' if address == LOOPBACK else address}:{listeners[0].socket.getsockname()[1]}"
     proxy = FaultProxy(url=f"https://{host}" if with_tls else f"http://{host}")
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
     async with (
@@ -210,7 +212,7 @@ async def _serve(
     if not with_tls:
         await trio.serve_listeners(handler, listeners)
         return
-    context = tls.server_context()
+    context = tls.server_context(here().address)
     await trio.serve_listeners(handler, [trio.SSLListener(one, context, https_compatible=True) for one in listeners])
 
 

@@ -7,6 +7,7 @@ that fails anywhere can still end them. Only waiting is asynchronous.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,14 +23,17 @@ import dns.exception
 import httpx
 import trio
 
+from tests.parts.place import Place, here
+
 Address = tuple[str, int]
 T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
-_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
+PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
 _LOOK = 0.005  # seconds between two looks at a program that we wait for
 _NOT_YET = (OSError, httpx.TransportError, dns.exception.DNSException, trio.TooSlowError)
 _ATTEMPTS = 3
+_LASTING = (20_000, 32_000)  # below what Linux takes ephemeral ports from
 
 
 class PartFailed(Exception):
@@ -51,6 +55,8 @@ class Program:
     folder: Path
     package: str
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    passed: tuple[int, ...] = ()  # file descriptors that it inherits
+    place: Place = attrs.field(factory=here)  # where it runs: where we are when this is made
     pid: int = attrs.field(default=0, init=False)  # of the present or last run
     _popen: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
     _group: int | None = attrs.field(default=None, init=False)  # until we have killed it
@@ -79,13 +85,13 @@ class Program:
         if self.alive:
             raise PartFailed(f"{self.name} is running already")
         self.kill()
-        binary = shutil.which(self.argv[0], path=_PATH)
+        binary = shutil.which(self.argv[0], path=PATH)
         if binary is None:
             raise PartFailed(
                 f"{self.name} is not installed; the package {self.package} has it (scripts/test installs it)"
             )
-        env = {"PATH": _PATH, "HOME": str(self.folder), "TMPDIR": str(self.folder), **self.env}
-        with (self.folder / "log").open("ab") as log:
+        env = {"PATH": PATH, "HOME": str(self.folder), "TMPDIR": str(self.folder), **self.env}
+        with (self.folder / "log").open("ab") as log, self.place.entered():
             self._popen = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", binary, *self.argv[1:]],
                 cwd=self.folder,
@@ -94,6 +100,7 @@ class Program:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=self.passed,
             )
         self.pid = self._group = self._popen.pid
 
@@ -159,24 +166,40 @@ async def on_free_ports(attempt: Callable[[], Awaitable[T]]) -> T:
     return await attempt()
 
 
-def free_ports(count: int = 1, address: str = LOOPBACK) -> list[int]:
-    """Different ports that are free for TCP and for UDP."""
+def free_ports(count: int = 1, address: str = "") -> list[int]:
+    """Different ports that are free for TCP and for UDP, by default on the address of the place where we are."""
     ports: list[int] = []
     with ExitStack() as held:  # all at once, or the kernel may offer the same one twice
         while len(ports) < count:
-            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            tcp.bind((address, 0))
+            tcp = held.enter_context(here().socket(socket.AF_INET, socket.SOCK_STREAM))
+            udp = held.enter_context(here().socket(socket.AF_INET, socket.SOCK_DGRAM))
+            tcp.bind((address or here().address, 0))
             port = int(tcp.getsockname()[1])
             with suppress(OSError):
-                udp.bind((address, port))
+                udp.bind((address or here().address, port))
                 ports.append(port)
     return ports
 
 
-def free_port(address: str = LOOPBACK) -> int:
-    """A port that is free for TCP and for UDP."""
+def free_port(address: str = "") -> int:
+    """A port that is free for TCP and for UDP, by default on the address of the place where we are."""
     return free_ports(1, address)[0]
+
+
+def lasting_ports(count: int) -> list[int]:
+    """Different ports that are free on every address of this machine, and that the kernel never hands out by itself.
+
+    They are still free when a program that has ended comes back.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(*_LASTING)
+        with suppress(OSError), ExitStack() as held:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("", port))
+            if port not in ports:
+                ports.append(port)
+    return ports
 
 
 def new_folder(parent: Path, name: str) -> Path:

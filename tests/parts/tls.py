@@ -35,10 +35,10 @@ def server_files(folder: Path) -> ServerFiles:
     return files
 
 
-def server_context() -> ssl.SSLContext:
+def server_context(*names: str) -> ssl.SSLContext:
     """For a TLS server inside the test."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority().issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    authority().issue_cert(*dict.fromkeys(("localhost", "127.0.0.1", *names))).configure_cert(context)
     return context
 
 

@@ -11,9 +11,14 @@ async def test_a_single_failure_leaves_a_nursery_as_itself_and_keeps_its_cause()
     async def fail() -> None:
         raise KeyError("inside") from ValueError("cause")
 
-    with pytest.raises(KeyError) as caught, lone_error():
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(fail)
+    async def fail_in_a_nursery() -> None:
+        with lone_error():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail)
+                nursery.start_soon(trio.sleep_forever)
+
+    with pytest.raises(KeyError) as caught:
+        await fail_in_a_nursery()
     assert isinstance(caught.value.__cause__, ValueError)
 
 
@@ -21,15 +26,19 @@ async def test_several_failures_stay_a_group() -> None:
     async def fail() -> None:
         raise KeyError
 
-    async def fail_twice() -> None:
-        with lone_error():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(fail)
-                nursery.start_soon(fail)
+    with pytest.RaisesGroup(KeyError, KeyError), lone_error():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            nursery.start_soon(fail)
 
-    with pytest.raises(BaseExceptionGroup) as caught:
-        await fail_twice()
-    assert len(leaves(caught.value)) == 2
+
+def test_the_leaves_of_a_group_of_any_depth_are_found() -> None:
+    inner = ExceptionGroup("inner", [KeyError(), ValueError()])
+    assert [type(leaf) for leaf in leaves(ExceptionGroup("outer", [inner, OSError()]))] == [
+        KeyError,
+        ValueError,
+        OSError,
+    ]
 
 
 async def test_service_loops_end_with_their_block() -> None:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,51 +22,11 @@ from acme_manager.api.connection import Limits
 from acme_manager.api.server import limits_of, parse_address, serve
 from acme_manager.config.model import Flags
 from acme_manager.errors import ConfigInvalid
-from tests.unit.api.world import ADMIN, Api, open_api
+from tests.unit.api.served import SOON, open_server
+from tests.unit.api.world import ADMIN, open_api
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 QUICK = 0.3  # seconds; the limit under test
-SOON = 5.0  # seconds; by then it must have happened, on a busy machine too
-
-
-@attrs.frozen(kw_only=True)
-class Server:
-    api: Api
-    url: str
-    stopping: trio.Event
-    stopped: trio.Event
-    streams: list[trio.SocketStream] = attrs.field(factory=list)
-
-    async def connect(self) -> trio.SocketStream:
-        """A bare connection, which ends with the server."""
-        host, _, port = self.url.partition("//")[2].rpartition(":")
-        self.streams.append(await trio.open_tcp_stream(host, int(port)))
-        return self.streams[-1]
-
-    def client(self, **options: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=SOON, **options)
-
-
-@asynccontextmanager
-async def open_server(
-    limits: Limits | None = None, settings: ApiSettings | None = None, *, flags: Flags | None = None, **api: Any
-) -> AsyncIterator[Server]:
-    flags = attrs.evolve(flags or Flags(), listen_address="127.0.0.1:0")
-    stopping, stopped = trio.Event(), trio.Event()
-
-    async def run(app: Any, *, task_status: trio.TaskStatus[Any]) -> None:  # noqa: ASYNC128 `serve` calls started()
-        await serve(app, flags, stopping, limits=limits or Limits(drain=2), task_status=task_status)
-        stopped.set()
-
-    async with open_api(settings, **api) as opened, trio.open_nursery() as nursery:
-        (url,) = await nursery.start(run, opened.app)
-        server = Server(api=opened, url=url, stopping=stopping, stopped=stopped)
-        try:
-            yield server
-        finally:
-            for stream in server.streams:
-                await trio.aclose_forcefully(stream)
-            stopping.set()
 
 
 async def closed_by_server(stream: trio.SocketStream) -> bytes:

@@ -50,11 +50,6 @@ async def test_a_node_that_has_not_loaded_asks_callers_to_come_back() -> None:
         assert answer.headers["Retry-After"] == "2"
 
 
-async def test_a_single_node_leads() -> None:
-    async with open_api() as api:
-        assert await (await api.client.get("/ring/leader")).get_json() == {"name": "node-1"}
-
-
 async def test_challenges_are_answered_with_nothing_but_the_key_authorization() -> None:
     async with open_api() as api:
         one = Challenge(parse_identifier("a.example"), "http-01", "tok-1", "tok-1.thumb")

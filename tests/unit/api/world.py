@@ -12,6 +12,8 @@ from quart_trio import QuartTrio
 from quart_trio.testing import TrioClient
 
 from acme_manager.api.app import ApiSettings, build_app
+from acme_manager.api.forward import Waits, open_forwarder
+from acme_manager.config.model import Flags
 from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
 from acme_manager.services.health import Health
@@ -45,12 +47,18 @@ class Api:
 
 @asynccontextmanager
 async def open_api(
-    settings: ApiSettings | None = None, *, replaced: Mapping[str, Any] | None = None, **world: Any
+    settings: ApiSettings | None = None,
+    *,
+    replaced: Mapping[str, Any] | None = None,
+    flags: Flags | None = None,
+    waits: Waits | None = None,
+    **world: Any,
 ) -> AsyncIterator[Api]:
-    """`replaced` puts other services in the place of the real ones."""
+    """`replaced` puts other services in the place of the real ones; `flags` say how other nodes are called."""
     async with open_world(**world) as opened:
         services = Services(
             **{
+                "cluster": opened.cluster,
                 "certificates": opened.certificates,
                 "tokens": opened.tokens,
                 "challenges": opened.challenges,
@@ -62,4 +70,6 @@ async def open_api(
                 **(replaced or {}),
             }
         )
-        yield Api(world=opened, services=services, app=build_app(services, settings or ApiSettings()))
+        async with open_forwarder(services.cluster, flags or Flags(), waits) as forwarder:
+            app = build_app(services, settings or ApiSettings(), forwarder)
+            yield Api(world=opened, services=services, app=app)

@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from acme_manager.errors import NotFound, OperationInProgress, ShuttingDown, StorageUnavailable
-from acme_manager.services.jobs import Flight, open_jobs
+from acme_manager.errors import NotFound, NotLeader, OperationInProgress, StorageUnavailable
+from acme_manager.services.jobs import Flight, Jobs
 
 Work = Callable[[Flight[int]], Awaitable[int]]
 
@@ -24,7 +24,8 @@ def counted(result: int, calls: list[int], go: trio.Event) -> Work:
 async def test_whoever_asks_for_the_same_joins_the_flight() -> None:
     calls: list[int] = []
     go, results = trio.Event(), []
-    async with open_jobs() as jobs, trio.open_nursery() as nursery:
+    jobs = Jobs()
+    async with jobs.open(), trio.open_nursery() as nursery:
 
         async def ask() -> None:
             results.append(await jobs.run("k", "same", counted(7, calls, go)))
@@ -39,7 +40,8 @@ async def test_whoever_asks_for_the_same_joins_the_flight() -> None:
 
 async def test_whoever_asks_for_something_else_is_refused() -> None:
     go = trio.Event()
-    async with open_jobs() as jobs:
+    jobs = Jobs()
+    async with jobs.open():
         jobs.start("k", "one", counted(1, [], go))
         with pytest.raises(OperationInProgress):
             await jobs.run("k", "other", counted(2, [], go))
@@ -49,7 +51,8 @@ async def test_whoever_asks_for_something_else_is_refused() -> None:
 async def test_a_caller_that_goes_away_does_not_end_the_flight() -> None:
     calls: list[int] = []
     go = trio.Event()
-    async with open_jobs() as jobs:
+    jobs = Jobs()
+    async with jobs.open():
         with trio.move_on_after(0):
             await jobs.run("k", "s", counted(3, calls, go))
         await trio.testing.wait_all_tasks_blocked()
@@ -64,7 +67,8 @@ async def test_an_error_reaches_every_waiter_and_no_one_else(error: Exception) -
     async def work(_flight: Flight[int]) -> int:
         raise error
 
-    async with open_jobs() as jobs:
+    jobs = Jobs()
+    async with jobs.open():
         with pytest.raises(type(error)):
             await jobs.run("k", "s", work)
         go = trio.Event()
@@ -81,7 +85,8 @@ async def test_waiters_may_be_answered_while_the_work_goes_on() -> None:
         done.set()
         return 1
 
-    async with open_jobs() as jobs:
+    jobs = Jobs()
+    async with jobs.open():
         for _ in range(2):
             with pytest.raises(StorageUnavailable):
                 await jobs.run("k", "s", work)
@@ -96,12 +101,13 @@ async def test_the_end_cancels_what_flies_and_tells_who_waits() -> None:
     async def ask(jobs_run: Callable[[], Awaitable[int]]) -> None:
         try:
             await jobs_run()
-        except ShuttingDown as error:
+        except NotLeader as error:
             answers.append(error)
 
-    async with trio.open_nursery() as nursery, open_jobs() as jobs:
+    jobs = Jobs()
+    async with trio.open_nursery() as nursery, jobs.open():
         nursery.start_soon(ask, lambda: jobs.run("k", "s", counted(1, [], trio.Event())))
         await trio.testing.wait_all_tasks_blocked()
     assert len(answers) == 1
-    with pytest.raises(ShuttingDown):
+    with pytest.raises(NotLeader):
         await jobs.run("k", "s", counted(1, [], trio.Event()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ import attrs
 from acme_manager.config.model import Common, IssuerConfig
 from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
+from acme_manager.ring.alone import Alone
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
-from acme_manager.services.jobs import open_jobs
+from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
-from acme_manager.services.loading import Loader
 from acme_manager.services.progress import Progress
+from acme_manager.services.reconciling import Reconciler
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
@@ -39,6 +40,7 @@ class FixedClock:
 
 @attrs.frozen(kw_only=True)
 class World:
+    cluster: Alone
     storage: MemoryStorage
     ca: MemoryCa
     state: State
@@ -46,7 +48,8 @@ class World:
     certificates: Certificates
     tokens: Tokens
     challenges: HttpChallenges
-    loader: Loader
+    jobs: Jobs
+    reconciler: Reconciler
 
 
 @asynccontextmanager
@@ -58,9 +61,11 @@ async def open_world(
     ca: MemoryCa | None = None,
     spool: Path | None = None,
     load: bool = True,
+    lead: bool = True,
 ) -> AsyncIterator[World]:
     storage = storage or MemoryStorage(FixedClock())
-    ca, state, challenges = ca or MemoryCa(before), State(), HttpChallenges()
+    cluster = Alone()
+    ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster, cluster.leads), Jobs()
     config = IssuerConfig(name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring")
     bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
     issuers = Issuers(
@@ -68,8 +73,9 @@ async def open_world(
         http_solver=challenges,
         dns_solver=lambda _name: challenges,
     )
-    async with open_jobs() as jobs:
+    with state.following():
         issuing = Issuing(
+            cluster=cluster,
             store=CertificateStore(storage, state, "certificates"),
             journal=Journal(storage, "certificates"),
             spool=Spool(spool),
@@ -79,17 +85,17 @@ async def open_world(
             common=common or Common(),
         )
         certificates = Certificates(state, issuing, jobs)
-        loader = Loader(
+        reconciler = Reconciler(
             storage=storage,
             state=state,
+            jobs=jobs,
             certificates=certificates,
             issuing=issuing,
             certificate_prefix="certificates",
             token_prefix="tokens",
         )
-        if load:
-            await loader.run()
-        yield World(
+        world = World(
+            cluster=cluster,
             storage=storage,
             ca=ca,
             state=state,
@@ -97,8 +103,14 @@ async def open_world(
             certificates=certificates,
             tokens=Tokens(storage, state, FixedClock(), prefix="tokens", api_key_hash=hash_secret("admin")),
             challenges=challenges,
-            loader=loader,
+            jobs=jobs,
+            reconciler=reconciler,
         )
+        async with jobs.open() if lead else nullcontext():
+            if load:
+                await reconciler.take_over()
+                state.announce_complete(cluster.stamp())
+            yield world
 
 
 def wish(**changes: Any) -> CertificateParams:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
-from acme_manager.errors import StorageUnavailable
+from acme_manager.errors import CertificateNotFound, NotLeader, StorageUnavailable
+from acme_manager.services.jobs import Flight
 from acme_manager.storage.memory import MemoryStorage
-from tests.unit.services.world import ALICE, FixedClock, open_world, wish
+from tests.unit.services.world import ALICE, FixedClock, open_world, token_wish, wish
 
 GO_SECRET = {
     "domain": "www.example.com", "issuer": "test", "owner": "alice", "name": "web",
@@ -53,7 +55,12 @@ async def test_a_node_that_starts_before_storage_waits_for_it(autojump_clock: tr
         await world.certificates.request(ALICE, wish())
     world.storage.down = StorageUnavailable("sealed")
     async with open_world(world.storage, load=False) as late, trio.open_nursery() as nursery:
-        nursery.start_soon(late.loader.run)
+
+        async def lead() -> None:
+            await late.reconciler.take_over()
+            late.state.announce_complete(late.cluster.stamp())
+
+        nursery.start_soon(lead)
         await trio.sleep(60)
         assert not late.state.loaded.is_set()
         assert await late.state.health() is not None
@@ -61,3 +68,47 @@ async def test_a_node_that_starts_before_storage_waits_for_it(autojump_clock: tr
         await late.state.loaded.wait()
         assert await late.state.health() is None
         assert len(late.certificates.list("alice")) == 1
+
+
+async def test_the_map_is_corrected_by_what_storage_says() -> None:
+    async with open_world() as world:
+        kept = await world.certificates.request(ALICE, wish())
+        gone = await world.certificates.request(ALICE, wish(name="gone"))
+        deleted = await world.certificates.request(ALICE, wish(name="deleted"))
+        await world.storage.purge("certificates/alice/gone")
+        await world.storage.delete("certificates/alice/deleted")
+        newer = {**GO_SECRET, "domain": "example.com", "name": "", "serial": "77"}
+        await world.storage.put("certificates/alice/test/example.com", newer, expected=1)
+        token, _ = await world.tokens.create(token_wish())
+        await world.storage.purge(f"tokens/bob/{token.id}")
+
+        await world.reconciler.round()
+
+        assert [one.serial for one in world.certificates.list("alice")] == ["77"]
+        assert (await world.certificates.get(kept.certificate.id)).cert == "PEM"
+        for lost in (gone, deleted):
+            with pytest.raises(CertificateNotFound):
+                await world.certificates.get(lost.certificate.id)
+        assert world.tokens.list() == []
+
+
+async def test_what_is_being_worked_on_is_left_to_the_work() -> None:
+    async with open_world() as world:
+        first = await world.certificates.request(ALICE, wish())
+        go = trio.Event()
+
+        async def work(_flight: Flight[None]) -> None:
+            await go.wait()
+
+        world.jobs.start(first.certificate.id.key, "busy", work)
+        await world.storage.purge("certificates/alice/test/example.com")
+        await world.reconciler.round()
+        assert len(world.certificates.list("alice")) == 1
+        go.set()
+
+
+async def test_a_node_that_does_not_lead_takes_no_work() -> None:
+    async with open_world() as world:
+        pass
+    with pytest.raises(NotLeader):
+        await world.certificates.request(ALICE, wish())

@@ -1,0 +1,1 @@
+"""Membership, gossip, shared state and leadership: what makes several nodes one service."""

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import trio
+import trio.testing
+
+from acme_manager.ring.alone import Alone
+from acme_manager.services.reign import Reign
+from acme_manager.services.state import State
+from tests.unit.services.world import ALICE, open_world, wish
+
+
+async def test_a_follower_counts_as_loaded_once_it_has_all_that_a_leader_had_found() -> None:
+    shared = Alone()
+    seen = trio.Event()
+
+    async def wait_for(stamp: str) -> None:
+        assert stamp == "7.3"
+        await seen.wait()
+
+    shared.wait_for = wait_for  # type: ignore[method-assign]
+    state = State(shared)
+    with state.following():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(state.catch_up, shared)
+            await trio.testing.wait_all_tasks_blocked()
+            shared.put("complete", b"7.3")
+            await trio.testing.wait_all_tasks_blocked()
+            assert not state.loaded.is_set()
+            seen.set()
+        assert state.loaded.is_set()
+
+
+async def test_an_entry_that_can_not_be_read_harms_no_other() -> None:
+    shared = Alone()
+    state = State(shared)
+    with state.following():
+        shared.put("certificate/alice/a", b"{")
+        shared.put("certificate/alice/b", b'{"days":"many"}')
+        shared.put("token/t", b"[]")
+        shared.put("certificate/alice/c", b'{"owner":"alice","name":"c"}')
+        assert [key for key, _ in state.certificates.items()] == ["alice/c"]
+        assert len(state.tokens) == 0
+
+
+async def test_a_term_begins_with_a_look_through_storage_and_repeats_it(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_world() as world:
+        await world.certificates.request(ALICE, wish())
+        storage = world.storage
+    async with open_world(storage, load=False, lead=False) as world:
+        agreed: list[int] = []
+        reign = Reign(
+            cluster=world.cluster,
+            state=world.state,
+            jobs=world.jobs,
+            reconciler=world.reconciler,
+            reconciled=agreed.append,
+            interval=1800,
+        )
+        with trio.move_on_after(4000):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(reign, 5)
+                await world.state.loaded.wait()
+                assert len(world.certificates.list("alice")) == 1
+                await storage.purge("certificates/alice/test/example.com")
+                await trio.sleep(1900)
+                assert world.certificates.list("alice") == []
+        assert agreed == [5, 5, 5]
