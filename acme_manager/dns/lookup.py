@@ -89,6 +89,13 @@ class Lookup:
         zone = self._zones.get(name) or (await self._at_authority(name)).zone
         return await self._servers_of(zone)
 
+    def zone_at(self, name: str, server: Server) -> str | None:
+        """The zone that a name was found in lately, if the server is one of that zone's own."""
+        zone = self._zones.get(name)
+        servers = self._servers.get(zone) if zone is not None else None
+        own = any(one.port == server.port and server.address in {one.address, one.name} for one in servers or ())
+        return zone if own else None
+
     def forget(self, name: str) -> None:
         """Find a name's zone and servers anew the next time: what was found led nowhere."""
         for one in enclosing(name):

@@ -6,9 +6,8 @@ One connection per change: keeping them open would save 0.3 ms of 0.9 ms of work
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 import dns.exception
@@ -24,6 +23,7 @@ from dns.rcode import to_text as rcode_text
 from dns.rdataclass import IN
 from dns.rdatatype import SOA, TXT
 
+from acme_manager.connections import reason
 from acme_manager.dns.answers import referral, zone_of
 from acme_manager.dns.challenge import enclosing
 from acme_manager.dns.memo import Memo
@@ -35,6 +35,9 @@ from acme_manager.errors import DnsFailed
 
 PREFIXES = {"rfc2136": ("RFC2136_", "DNSUPDATE_"), "dnsupdate": ("DNSUPDATE_", "RFC2136_")}
 _ZONE_MEMORY = 300.0
+_PERHAPS_ANOTHER_ZONE = frozenset(
+    {REFUSED, NOTAUTH, NOTZONE}
+)  # to whoever has our key, the server may show other zones
 _HOST_AND_PORT = re.compile(
     r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:\s]+|[0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -83,12 +86,17 @@ def _host_and_port(variables: Variables, text: str) -> tuple[str, int]:
 
 
 class Rfc2136:
-    """The DnsProvider for servers that take dynamic updates: BIND, Knot, PowerDNS, Windows and others."""
+    """The DnsProvider for servers that take dynamic updates: BIND, Knot, PowerDNS, Windows and others.
+
+    `zone_at` may know the zone of a name at our server, which spares a question.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.zone_at: Callable[[str, Server], str | None] = lambda _name, _server: None
         self._settings = settings
         self._zones = Memo[str](_ZONE_MEMORY, 4096)  # of names
-        self._server = str(Server(settings.host, settings.port))
+        self._at = Server(settings.host, settings.port)
+        self._server = str(self._at)
 
     @property
     def timing(self) -> Timing:
@@ -106,20 +114,29 @@ class Rfc2136:
     async def _change(self, name: str, value: str, *, add: bool) -> None:
         record = dns.rdtypes.ANY.TXT.TXT(IN, TXT, [value.encode("ascii")])
         owner = dns.name.from_text(name)
+
+        def update(zone: str) -> dns.update.UpdateMessage:
+            message = dns.update.UpdateMessage(dns.name.from_text(zone))
+            if add:
+                message.add(owner, self._settings.ttl, record)
+            else:
+                message.delete(owner, record)
+            return message
+
+        known = self._zones.get(name)
+        told = None if known else self.zone_at(name, self._at)
         try:
             with trio.fail_after(self._settings.timeout):
                 async with await trio.open_tcp_stream(self._settings.host, self._settings.port) as stream:
-                    zone = self._zones.get(name) or await self._zone_of(stream, name)
-                    update = dns.update.UpdateMessage(dns.name.from_text(zone))
-                    if add:
-                        update.add(owner, self._settings.ttl, record)
-                    else:
-                        update.delete(owner, record)
-                    reply = await self._exchange(stream, update)
+                    zone = known or told or await self._zone_of(stream, name)
+                    reply = await self._exchange(stream, update(zone))
+                    if told and reply.rcode() in _PERHAPS_ANOTHER_ZONE:
+                        zone = await self._zone_of(stream, name)
+                        reply = await self._exchange(stream, update(zone))
         except trio.TooSlowError as error:
             raise self._failed(f"did not answer within {self._settings.timeout:g} s") from error
         except (OSError, trio.BrokenResourceError) as error:
-            raise self._failed(f"can't be reached: {_reason(error)}") from error
+            raise self._failed(f"can't be reached: {reason(error)}") from error
         except dns.exception.DNSException as error:
             raise self._failed(self._explain(error)) from error
         if reply.rcode() != NOERROR:
@@ -213,14 +230,3 @@ async def _exactly(stream: trio.SocketStream, count: int) -> bytes:
             raise ConnectionResetError("it closed the connection instead of answering")
         octets += more
     return bytes(octets)
-
-
-def _reason(error: BaseException) -> str:
-    """`open_tcp_stream` hides what the system said behind its own words."""
-    cause = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    found = cause if isinstance(cause, OSError) else error
-    if isinstance(found, OSError) and found.errno and found.errno > 0:
-        return os.strerror(found.errno)
-    return str(found)

@@ -15,6 +15,7 @@ from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.propagation import Propagation
 from acme_manager.dns.providers import FACTORIES, Factory, PatientProvider, provider_for
+from acme_manager.dns.rfc2136 import Rfc2136
 from acme_manager.errors import DnsFailed, Rejected
 from acme_manager.ports import Challenge, Trace
 from acme_manager.structure import together
@@ -52,7 +53,10 @@ class DnsSolvers:
 
     def provider(self, name: str) -> PatientProvider:
         """The bare provider; raises as `solver` does."""
-        return provider_for(name, self._environ, self._factories)
+        provider = provider_for(name, self._environ, self._factories)
+        if isinstance(provider, Rfc2136):
+            provider.zone_at = self.lookup.zone_at
+        return provider
 
 
 class DnsSolver:

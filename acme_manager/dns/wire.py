@@ -1,22 +1,31 @@
-"""One question to one server. UDP first, TCP when the answer does not fit."""
+"""One question to one server. UDP first, TCP when the answer does not fit.
+
+The question is put together here and sent over Trio's own socket, dnspython reads the answer: when it does all of it, a
+question costs half as much CPU time again.
+"""
 
 from __future__ import annotations
 
+import os
 import socket
+import struct
 
 import attrs
-import dns.asyncbackend
 import dns.asyncquery
 import dns.exception
 import dns.flags
 import dns.inet
 import dns.message
+import dns.name
 import trio
 from dns.message import Message
-from dns.rdatatype import RdataType
+from dns.rdataclass import IN
+from dns.rdatatype import OPT, RdataType
 
 _PAYLOAD = 1232  # what passes every link unfragmented
+_EDNS = struct.pack(">BHHIH", 0, OPT, _PAYLOAD, 0, 0)  # RFC 6891 section 6.1.2
 _FIRST_TRY = 0.2  # the part of the patience after which a packet is taken for lost and the question is put again
+_LARGEST = 65535
 
 
 @attrs.frozen(order=True)
@@ -36,19 +45,36 @@ class NoReply(Exception):
     """A server gave no usable answer. The text continues a sentence that begins with the server."""
 
 
+@attrs.frozen
+class _Question:
+    name: dns.name.Name
+    kind: RdataType
+    recurse: bool
+    id: int = attrs.field(factory=lambda: int.from_bytes(os.urandom(2)))
+
+    def to_wire(self) -> bytes:
+        """RFC 1035 section 4.1, with EDNS."""
+        flags = dns.flags.RD if self.recurse else 0
+        head = struct.pack(">6H", self.id, flags, 1, 0, 0, 1)
+        return b"".join([head, self.name.to_wire() or b"", struct.pack(">2H", self.kind, IN), _EDNS])
+
+    def answered_by(self, message: Message) -> bool:
+        """Whether this is the answer to this question. Servers that could not read a question may leave it out."""
+        asked = [(one.name, one.rdtype) for one in message.question]
+        right = asked == [(self.name, self.kind)] or (not asked and message.rcode() != 0)
+        return message.id == self.id and bool(message.flags & dns.flags.QR) and right
+
+
 async def ask(server: Server, name: str, kind: RdataType, *, patience: float, recurse: bool = False) -> Message:
     """Put one question, twice if the first gets lost. `patience` in seconds is for both. Raises NoReply.
 
     The socket is connected, so that a port where nobody listens is known at once.
     """
-    flags = dns.flags.RD if recurse else dns.flags.Flag(0)
     try:
-        query = dns.message.make_query(name + ".", kind, use_edns=0, payload=_PAYLOAD, flags=flags)
+        question = _Question(dns.name.from_text(name + "."), kind, recurse)
         for share in (_FIRST_TRY, 1 - _FIRST_TRY):
-            try:
-                return await _exchange(server, query, patience * share)
-            except dns.exception.Timeout:
-                continue
+            with trio.move_on_after(patience * share):  # over UDP and TCP together
+                return await _exchange(server, question)
     except OSError as error:
         raise NoReply(f"can't be reached: {error.strerror or error}") from error
     except (dns.exception.DNSException, EOFError) as error:
@@ -58,16 +84,22 @@ async def ask(server: Server, name: str, kind: RdataType, *, patience: float, re
     raise NoReply(f"did not answer within {patience:g} s")
 
 
-async def _exchange(server: Server, query: Message, patience: float) -> Message:
-    backend = dns.asyncbackend.get_backend("trio")
-    where, port = server.address, server.port
-    family = dns.inet.af_for_address(where)
-    async with await backend.make_socket(  # type: ignore[no-untyped-call]
-        family, socket.SOCK_DGRAM, 0, None, (where, port), patience
-    ) as udp:
-        with trio.move_on_after(patience):  # over UDP and TCP together
-            answer, _ = await dns.asyncquery.udp_with_fallback(
-                query, where, None, port, udp_sock=udp, backend=backend, ignore_errors=True
-            )
-            return answer
-    raise dns.exception.Timeout
+async def _exchange(server: Server, question: _Question) -> Message:
+    wire = question.to_wire()
+    with trio.socket.socket(dns.inet.af_for_address(server.address), socket.SOCK_DGRAM) as udp:
+        await udp.connect((server.address, server.port))
+        await udp.send(wire)
+        while (answer := _read(await udp.recv(_LARGEST), question)) is None:
+            pass
+    if answer.flags & dns.flags.TC:
+        return await dns.asyncquery.tcp(dns.message.from_wire(wire), server.address, port=server.port)
+    return answer
+
+
+def _read(octets: bytes, question: _Question) -> Message | None:
+    """The answer, or None for a packet that is none: anybody can send us one."""
+    try:
+        message = dns.message.from_wire(octets)
+    except (dns.exception.DNSException, ValueError):
+        return None
+    return message if question.answered_by(message) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,9 +16,9 @@ import trio
 
 from acme_manager import __version__
 from acme_manager.config.model import Common, IssuerConfig
+from acme_manager.connections import KeptConnections, causes
 from acme_manager.errors import Complaint, ConfigInvalid, IssuanceFailed, IssuerUnavailable
 from acme_manager.issuance.budget import Budget
-from acme_manager.issuance.connections import KeptConnections
 from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.issuance.trust import check_url, proxy_for, tls_context
 
@@ -171,11 +171,11 @@ def _masked(document: Any) -> Any:
 
 
 def _unreachable(issuer: str, method: str, url: str, error: httpx.HTTPError) -> Unreachable:
-    causes = list(_causes(error))
-    what = next((text for text in map(str, causes) if text), type(error).__name__)
+    found = list(causes(error))
+    what = next((text for text in map(str, found) if text), type(error).__name__)
     if isinstance(error, httpx.TimeoutException):
         what = f"no answer in time ({type(error).__name__})"
-    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    untrusted = next((cause for cause in found if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if untrusted is not None:
         what = f"its TLS certificate is not trusted ({untrusted.verify_message})"
         what += "; if the CA is yours, name its root in the issuer's ca_bundle or in LEGO_CA_CERTIFICATES"
@@ -184,13 +184,6 @@ def _unreachable(issuer: str, method: str, url: str, error: httpx.HTTPError) -> 
         stale=isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError),
         hopeless=untrusted is not None or isinstance(error, httpx.DecodingError),
     )
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what led to it: the libraries in between pass on neither its text nor its type."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 @asynccontextmanager

@@ -1,40 +1,43 @@
-"""hvac's way to Vault: one connection pool, a few threads of our own.
+"""hvac's way to Vault: hvac puts requests together, and kept connections send them.
 
-hvac takes any adapter. Its stock one spends twice the CPU per call, mostly in `requests.Session` (merging settings,
-cookies, hooks), and its sessions may not be shared by threads; urllib3's pools may.
+hvac's classes hand to their adapter what is to be sent, and return what that returns. Ours returns the request itself,
+so that it is sent by Trio, where it can be cancelled, and not by a thread of its own.
 """
 
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from typing import Any
+from urllib.parse import urlencode
 
+import httpx
 import requests.utils
 import trio
-import urllib3
 from hvac.adapters import Adapter
-from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError, SSLError
 
 from acme_manager.config.model import VaultConfig
+from acme_manager.connections import KeptConnections, causes
 from acme_manager.storage.errors import Refusal, Unreachable
 
-T = TypeVar("T")
+Draft = Callable[[], httpx.Request]
+"""A call of one of hvac's methods. Made anew for each attempt, since the token may have changed."""
 
-_ONCE = urllib3.Retry(total=False, redirect=False)  # repeating is the storage's business, in Trio
 _REDIRECTS = frozenset({301, 302, 307, 308})
+_IDLE = 30.0  # seconds after which an unused connection is not used again
+_PHASES = 4  # of a request, each bounded by the timeout: connecting, sending, the head of the answer, its body
 
 
-class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs only
-    """Sends hvac's requests over one thread-safe pool. Raises Unreachable and Refusal instead of hvac's errors.
+class DraftingAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs only
+    """Returns hvac's requests instead of sending them.
 
-    `token` is what authenticates requests; swapping it is one assignment, seen by the next request of any thread.
+    `token` is what authenticates requests; swapping it is one assignment, seen by the next request.
     """
 
-    def __init__(self, pool: urllib3.PoolManager, url: str, namespace: str) -> None:
+    def __init__(self, url: str, namespace: str, io_timeout: float) -> None:
         super().__init__(base_uri=url.rstrip("/"), namespace=namespace)
-        self._pool, self._server = pool, urlsplit(url).netloc.rpartition("@")[2]
+        self._extensions = {"timeout": httpx.Timeout(io_timeout).as_dict()}
 
     def get_login_token(self, response: Mapping[str, Any]) -> str:
         """The token in the answer to a login."""
@@ -47,8 +50,8 @@ class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs 
         headers: Mapping[str, str] | None = None,
         raise_exception: bool = True,  # noqa: ARG002  hvac's signature; nothing we call sets it
         **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Do one request and return the answer's JSON; an answer without a body is an empty dict."""
+    ) -> httpx.Request:
+        """The request that hvac wants to be sent."""
         target = self.base_uri + url
         if kwargs.get("params"):
             target += "?" + urlencode(kwargs["params"])
@@ -56,11 +59,7 @@ class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs 
         if kwargs.get("json") is not None:
             body = json.dumps(kwargs["json"], separators=(",", ":")).encode()
             sent["Content-Type"] = "application/json"
-        try:
-            answer = self._send(method.upper(), target, sent, body)
-        except HTTPError as error:
-            raise Unreachable(f"{self._server} {_plain(error)}") from error
-        return _read(answer)
+        return httpx.Request(method, target, headers=sent, content=body, extensions=self._extensions)
 
     def _headers(self) -> dict[str, str]:
         headers = {"X-Vault-Request": "true"}
@@ -70,65 +69,82 @@ class PooledAdapter(Adapter):  # type: ignore[type-arg]  # generic in its stubs 
             headers["X-Vault-Namespace"] = self.namespace
         return headers
 
-    def _send(self, method: str, target: str, headers: dict[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
-        """Send, and follow one redirection: a standby node names the active one that way."""
-        answer = self._pool.urlopen(method, target, body=body, headers=headers, redirect=False, retries=_ONCE)
-        if answer.status not in _REDIRECTS:
-            return answer
-        onward = urljoin(target, answer.headers.get("Location", ""))
-        if target.startswith("https:") and not onward.startswith("https:"):
-            raise Unreachable(f"{self._server} redirects to an address without TLS, where our token must not go")
-        return self._pool.urlopen(method, onward, body=body, headers=headers, redirect=False, retries=_ONCE)
-
 
 class Transport:
-    """The adapter and the threads that use it."""
+    """The adapter, and the connections that its requests go over."""
 
-    def __init__(self, config: VaultConfig, *, io_timeout: float, threads: int) -> None:
-        self._pool = _open_pool(config, io_timeout, threads)
-        self._limiter = trio.CapacityLimiter(threads)
-        self.adapter = PooledAdapter(self._pool, config.url, config.namespace)
+    def __init__(self, config: VaultConfig, *, io_timeout: float, connections: int) -> None:
+        self.adapter = DraftingAdapter(config.url, config.namespace, io_timeout)
+        self._wire = _open_wire(config, connections)
+        self._turns = trio.CapacityLimiter(connections)
+        self._longest = _PHASES * io_timeout
+        self._server = httpx.URL(config.url).netloc.decode("ascii")
 
-    async def run(self, request: Callable[[], T], *, abandon: bool) -> T:
-        """Do a request of hvac in a thread. Raises Unreachable and Refusal.
+    async def run(self, draft: Draft, *, abandon: bool) -> dict[str, Any]:
+        """Send a request and return the answer's JSON; an answer without a body is an empty dict.
 
-        With `abandon` a cancelled caller leaves at once and the request goes on unseen: for reads. Without, the
-        caller stays until the answer is there, at most the transport's timeout, and so knows what was done.
+        With `abandon` a cancelled caller leaves at once: for reads. Without, the caller stays until the answer is
+        there, at most the transport's timeout, and so knows what was done. Raises Unreachable and Refusal.
         """
-        return await trio.to_thread.run_sync(request, abandon_on_cancel=abandon, limiter=self._limiter)
+        async with self._turns:
+            try:
+                with trio.fail_after(self._longest, shield=not abandon):
+                    return _read(await self._send(draft()))
+            except (httpx.TransportError, httpx.InvalidURL, trio.TooSlowError) as error:
+                raise Unreachable(f"{self._server} {_plain(error)}") from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close idle connections."""
-        self._pool.clear()
+        await self._wire.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send, and follow one redirection: a standby node names the active one that way."""
+        answer = await self._exchange(request)
+        if answer.status_code not in _REDIRECTS:
+            return answer
+        onward = request.url.join(answer.headers.get("Location", ""))
+        if request.url.scheme == "https" and onward.scheme != "https":
+            raise Unreachable(f"{self._server} redirects to an address without TLS, where our token must not go")
+        headers = [(name, value) for name, value in request.headers.raw if name.lower() != b"host"]
+        again = httpx.Request(
+            request.method, onward, headers=headers, content=request.content, extensions=request.extensions
+        )
+        return await self._exchange(again)
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._wire.handle_async_request(request)
+        try:
+            await answer.aread()
+        finally:
+            with trio.move_on_after(1, shield=True):
+                await answer.aclose()
+        return answer
 
 
-def _open_pool(config: VaultConfig, io_timeout: float, threads: int) -> urllib3.PoolManager:
-    """A pool for one server, through the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for it.
+def _open_wire(config: VaultConfig, connections: int) -> httpx.AsyncBaseTransport:
+    """Connections to one server, through the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for it.
 
-    The environment is read once, here: doing it for each request is a good part of what `requests` costs.
+    The environment is read once, here.
     """
-    settings: dict[str, Any] = {"maxsize": threads, "timeout": urllib3.Timeout(connect=io_timeout, read=io_timeout)}
-    if config.url.startswith("https:"):
-        settings |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": str(config.ca_file) if config.ca_file else None}
+    tls = ssl.create_default_context(cafile=config.ca_file)
     proxies = requests.utils.get_environ_proxies(config.url, no_proxy=None)
     proxy = requests.utils.select_proxy(config.url, proxies)
     if not proxy:
-        return urllib3.PoolManager(**settings)
-    user, password = requests.utils.get_auth_from_url(proxy)
-    headers = urllib3.make_headers(proxy_basic_auth=f"{user}:{password}") if user else None
-    return urllib3.ProxyManager(proxy, proxy_headers=headers, **settings)
+        return KeptConnections(tls, most=connections, idle=_IDLE)
+    return httpx.AsyncHTTPTransport(verify=tls, proxy=proxy if "://" in proxy else f"http://{proxy}", trust_env=False)
 
 
-def _read(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+def _read(answer: httpx.Response) -> dict[str, Any]:
     try:
-        body = json.loads(answer.data) if answer.data else {}
+        body = json.loads(answer.content) if answer.content else {}
     except ValueError:
         body = None
+    status = answer.status_code
     if not isinstance(body, dict):
-        raise Refusal(answer.status if answer.status >= 400 else 502, ["the answer is no JSON; is that Vault?"], {})
-    if answer.status >= 400:
+        raise Refusal(status if status >= 400 else 502, ["the answer is no JSON; is that Vault?"], {})
+    if status >= 400:
         reasons = [str(reason)[:200] for reason in body.get("errors") or ()]
-        raise Refusal(answer.status, reasons, body, _seconds(answer.headers.get("Retry-After")))
+        raise Refusal(status, reasons, body, _seconds(answer.headers.get("Retry-After")))
     return body
 
 
@@ -136,14 +152,15 @@ def _seconds(text: str | None) -> float | None:
     return float(text) if text is not None and text.isascii() and text.isdigit() else None
 
 
-def _plain(error: HTTPError) -> str:
+def _plain(error: Exception) -> str:
     """Why no answer came, without addresses of Python objects."""
+    tls = next((cause for cause in causes(error) if isinstance(cause, ssl.SSLError)), None)
     match error:
-        case NewConnectionError():
-            return f"can't be connected to ({error.__cause__ or 'no address'})"
-        case ReadTimeoutError():
+        case _ if tls is not None:
+            return f"can't be trusted, TLS failed ({tls})"
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return f"can't be connected to ({str(error) or 'no answer in time'})"
+        case httpx.TimeoutException() | trio.TooSlowError():
             return "was connected to but stays silent"
-        case SSLError():
-            return f"can't be trusted, TLS failed ({error})"
         case _:
             return f"broke the connection ({type(error).__name__})"

@@ -1,9 +1,9 @@
-"""The Storage port on Vault's (or OpenBao's) KV version 2 engine, through hvac in a few threads of our own."""
+"""The Storage port on Vault's (or OpenBao's) KV version 2 engine, in requests that hvac puts together."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from acme_manager.storage.errors import Need, Refusal, Unreachable, in_our_words
 from acme_manager.storage.keys import check_key, clean_prefix
 from acme_manager.storage.login import Login
 from acme_manager.storage.metrics import StorageMetrics
-from acme_manager.storage.transport import Transport
+from acme_manager.storage.transport import Draft, Transport
 from acme_manager.storage.walk import walk
 from acme_manager.structure import background
 
@@ -31,14 +31,14 @@ Answer = Mapping[str, Any]
 
 @asynccontextmanager
 async def open_vault(
-    config: VaultConfig, registry: CollectorRegistry, *, io_timeout: float = 5.0, threads: int = 4
+    config: VaultConfig, registry: CollectorRegistry, *, io_timeout: float = 5.0, connections: int = 4
 ) -> AsyncIterator[VaultStorage]:
     """The store, kept logged in for the length of the block; its token is revoked at the end.
 
     Vault may be away or refuse the login: the block starts all the same, and operations say what is wrong until it
     is right. `io_timeout` bounds connecting, and then each silence, in seconds: keep it shorter than callers' scopes.
     """
-    transport = Transport(config, io_timeout=io_timeout, threads=threads)
+    transport = Transport(config, io_timeout=io_timeout, connections=connections)
     metrics = StorageMetrics.register(registry)
     login = Login(config, transport, metrics)
     try:
@@ -47,7 +47,7 @@ async def open_vault(
     finally:
         with trio.move_on_after(2, shield=True):
             await login.log_out()
-        transport.close()
+            await transport.close()
 
 
 class VaultStorage:
@@ -158,7 +158,7 @@ class VaultStorage:
         names: Sequence[str] = _field(answer, need, "keys")
         return names
 
-    async def _remove(self, need: Need, request: Callable[[], Answer]) -> None:
+    async def _remove(self, need: Need, request: Draft) -> None:
         """Do what needs no answer, and may find that there is nothing to do."""
         with self._metrics.delete.count():
             try:
@@ -175,7 +175,7 @@ class VaultStorage:
     async def _ask(
         self,
         need: Need,
-        request: Callable[[], Answer],
+        request: Draft,
         *,
         abandon: bool = False,
         pauses: Sequence[float] | None = None,
@@ -206,7 +206,7 @@ class VaultStorage:
             self._metrics.retries.inc()
             await trio.sleep(pause)
 
-    async def _ask_once(self, need: Need, request: Callable[[], Answer], abandon: bool) -> Answer:
+    async def _ask_once(self, need: Need, request: Draft, abandon: bool) -> Answer:
         token = await self._login.token()
         try:
             return await self._transport.run(request, abandon=abandon)

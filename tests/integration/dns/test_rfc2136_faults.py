@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from acme_manager.dns.providers import provider_for
+from acme_manager.dns.rfc2136 import Rfc2136, read_settings
 from acme_manager.errors import DnsFailed
 from acme_manager.structure import background
 from tests.parts.dns_server import TsigKey
@@ -117,3 +118,23 @@ async def test_a_zone_that_was_wrong_is_looked_up_again() -> None:
             await provider.remove_txt(NAME, "value")
         await provider.remove_txt(NAME, "value")
     assert asked == ["QUERY", "UPDATE", "UPDATE", "QUERY", "UPDATE"]
+
+
+@pytest.mark.parametrize(
+    ("code", "messages"),
+    [(dns.rcode.NOERROR, ["UPDATE"]), (dns.rcode.NOTAUTH, ["UPDATE", "QUERY", "UPDATE"])],
+)
+async def test_a_zone_that_is_known_already_is_tried_before_the_server_is_asked(
+    code: dns.rcode.Rcode, messages: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def script(query: dns.message.Message) -> dns.message.Message:
+        asked.append(dns.opcode.to_text(query.opcode()))
+        return answer_to(query, code if len(asked) == 1 else dns.rcode.NOERROR)
+
+    async with answering(script, signed=False) as variables:
+        provider = Rfc2136(read_settings(variables))
+        provider.zone_at = lambda _name, _server: "example.test"
+        await provider.put_txt(NAME, "value")
+    assert asked == messages

@@ -35,7 +35,7 @@ async def test_namespace_token_and_check_and_set_are_sent(registry: CollectorReg
 
 async def test_tasks_that_are_refused_at_once_share_one_login(registry: CollectorRegistry) -> None:
     found: list[Versioned] = []
-    async with fake_vault() as fake, open_vault(fake.config(), registry, threads=5) as storage:
+    async with fake_vault() as fake, open_vault(fake.config(), registry, connections=5) as storage:
         await storage.get(KEY)
         fake.logins_open = trio.Event()
         fake.replies += [Reply(403, {"errors": ["permission denied"]})] * 4 + [FOUND] * 4
@@ -46,7 +46,7 @@ async def test_tasks_that_are_refused_at_once_share_one_login(registry: Collecto
         async with trio.open_nursery() as nursery:
             for _ in range(4):
                 nursery.start_soon(read)
-            while len(fake.replies) > 4:  # noqa: ASYNC110  threads of another library get us there
+            while len(fake.replies) > 4:  # noqa: ASYNC110
                 await trio.sleep(0.005)
             await trio.testing.wait_all_tasks_blocked(0.1)
             fake.logins_open.set()

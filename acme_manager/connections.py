@@ -1,4 +1,4 @@
-"""Kept connections to a CA: HTTP/1.1 by h11, over Trio's TLS streams.
+"""Kept connections to CAs and to Vault: HTTP/1.1 by h11, over Trio's TLS streams.
 
 httpx's own transport could do this, and does it where there is a proxy. It takes more than twice the CPU time: it sends
 the head and the body of a request one by one, each as a TLS record in a system call of its own, and looks through its
@@ -7,16 +7,17 @@ whole pool before and after each request.
 
 from __future__ import annotations
 
+import math
+import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 
 import h11
 import httpx
 import trio
 
-_CONNECT = 10.0  # seconds, the TLS handshake included
-_SILENCE = 30.0  # seconds that the other side may take to read, or say, anything at all
+_NO_TIMEOUTS: Mapping[str, float] = {}
 _LONGEST_HEAD = 100 * 1024
 _CHUNK = 64 * 1024
 
@@ -26,7 +27,8 @@ Origin = tuple[str, str, int | None]
 class KeptConnections(httpx.AsyncBaseTransport):
     """A transport with up to `most` connections at once, which are kept for `idle` seconds after their last use.
 
-    Raises httpx.TransportError. Who waits for a connection to become free is bound by the caller's deadline.
+    Raises httpx.TransportError. Of a request's timeouts `connect` includes the TLS handshake, `read` and `write` are
+    for each silence; the wait for a connection to become free is bound by the caller's deadline only.
     """
 
     def __init__(self, tls: ssl.SSLContext, *, most: int, idle: float) -> None:
@@ -77,7 +79,8 @@ class KeptConnections(httpx.AsyncBaseTransport):
     async def _connect(self, request: httpx.Request) -> _Connection:
         host = request.url.raw_host.decode("ascii")
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
-        with _told(httpx.ConnectError, httpx.ConnectTimeout), trio.fail_after(_CONNECT):
+        seconds = _timeouts(request).get("connect", math.inf)
+        with _told(httpx.ConnectError, httpx.ConnectTimeout), trio.fail_after(seconds):
             socket = await trio.open_tcp_stream(host, port)
             if request.url.scheme != "https":
                 return _Connection(_origin(request.url), socket, socket)
@@ -98,14 +101,15 @@ class _Connection:
         self.origin = origin
         self._stream, self._socket = stream, socket
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
-        self._expires = 0.0
+        self._expires, self._timeouts = 0.0, _NO_TIMEOUTS
 
     async def send(self, request: httpx.Request) -> None:
         """Send a whole request in one go."""
+        self._timeouts = _timeouts(request)
         with _told(httpx.WriteError, httpx.WriteTimeout):
             head = h11.Request(method=request.method, target=request.url.raw_path, headers=request.headers.raw)
             parts = [self._http.send(one) for one in (head, h11.Data(data=request.content), h11.EndOfMessage())]
-            with trio.fail_after(_SILENCE):
+            with trio.fail_after(self._timeouts.get("write", math.inf)):
                 await self._stream.send_all(b"".join(part for part in parts if part))
 
     async def head(self) -> h11.Response:
@@ -126,7 +130,7 @@ class _Connection:
                 event = self._http.next_event()
                 if event is not h11.NEED_DATA:
                     return event
-                with trio.fail_after(_SILENCE):
+                with trio.fail_after(self._timeouts.get("read", math.inf)):
                     octets = await self._stream.receive_some(_CHUNK)
                 if not octets and self._http.their_state is h11.SEND_RESPONSE:
                     raise h11.RemoteProtocolError("the connection was closed instead of an answer")
@@ -168,6 +172,29 @@ def _origin(url: httpx.URL) -> Origin:
     return url.scheme, url.host, url.port
 
 
+def _timeouts(request: httpx.Request) -> Mapping[str, float]:
+    timeouts: Mapping[str, float] = request.extensions.get("timeout", _NO_TIMEOUTS)
+    return timeouts
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it: the libraries in between pass on neither its text nor its type."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed: `open_tcp_stream` hides what the system said behind its own words."""
+    cause = error.__cause__
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    found = cause if isinstance(cause, OSError) else error
+    if isinstance(found, OSError) and found.errno and found.errno > 0:
+        return os.strerror(found.errno)
+    return str(found)
+
+
 @contextmanager
 def _told(broken: type[httpx.NetworkError], late: type[httpx.TimeoutException]) -> Iterator[None]:
     """Raise what goes wrong as httpx's transports do."""
@@ -176,7 +203,7 @@ def _told(broken: type[httpx.NetworkError], late: type[httpx.TimeoutException]) 
     except trio.TooSlowError as error:
         raise late("") from error
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise broken(str(error)) from error
+        raise broken(reason(error)) from error
     except h11.RemoteProtocolError as error:
         raise httpx.RemoteProtocolError(str(error)) from error
     except h11.LocalProtocolError as error:
