@@ -72,13 +72,13 @@ def _memberlist(figures: Mapping[str, Any]) -> Iterator[Metric]:
         "memberlist_client_kv_store_value_tombstones",
         "Deleted keys that are remembered",
         ["key"],
-        entries["tombstones"],
+        dict.fromkeys(entries["keys"], 0) | entries["tombstones"],
     )
     yield _labelled_counter(
         "memberlist_client_kv_store_value_tombstones_removed",
         "Deleted keys that were forgotten",
         ["key"],
-        entries["tombstones_removed"],
+        dict.fromkeys(entries["keys"], 0) | entries["tombstones_removed"],
     )
     yield _labelled_gauge(
         "memberlist_client_messages_in_broadcast_queue", "Messages to gossip", ["queue"], {"gossip": queue["length"]}
