@@ -14,11 +14,13 @@ import attrs
 import structlog
 import trio
 
-from acme_manager.errors import AcmeManagerError, NotLeader, OperationInProgress
+from acme_manager.errors import AcmeManagerError, NotLeader, OperationInProgress, OutcomeUnknown, StorageUnavailable
 from acme_manager.structure import lone_error
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
+
+_PATIENCE = 5.0  # seconds to wait for `admit`
 
 
 @attrs.define(eq=False)
@@ -39,10 +41,11 @@ class Flight(Generic[T]):
 
 
 class Jobs:
-    """The flights of this node. There are none while `open` is not entered."""
+    """The flights of this node. There are none while `open` is not entered, and before `admit` only those resumed."""
 
     def __init__(self) -> None:
         self._nursery: trio.Nursery | None = None
+        self._admitted = trio.Event()
         self._flights: dict[str, Flight[object]] = {}
 
     @asynccontextmanager
@@ -50,12 +53,17 @@ class Jobs:
         """Own the flights for the length of a block; what still flies at its end is cancelled."""
         with lone_error():
             async with trio.open_nursery() as nursery:
-                self._nursery = nursery
+                self._nursery, self._admitted = nursery, trio.Event()
                 try:
                     yield
                 finally:
                     self._nursery = None
+                    self._admitted.set()  # who waits learns that this node does not lead
                     nursery.cancel_scope.cancel(reason="this node stops leading")
+
+    def admit(self) -> None:
+        """Take requests: it is known what an earlier leader left unfinished, and nobody orders it a second time."""
+        self._admitted.set()
 
     def busy(self, key: str) -> bool:
         """Whether something is under way for that key."""
@@ -69,8 +77,15 @@ class Jobs:
         """Do `work`, or join the flight that does the same already, and return its result or raise its error.
 
         Raises OperationInProgress when a flight of another signature has the key, NotLeader when the node does not
-        lead or stops to.
+        lead, OutcomeUnknown when it stops to, StorageUnavailable when it has not got to know yet what is unfinished.
         """
+        if self._nursery is not None and not self._admitted.is_set():
+            with trio.move_on_after(_PATIENCE) as scope:
+                await self._admitted.wait()
+            if scope.cancelled_caught:
+                raise StorageUnavailable(
+                    "this node has just begun to lead, and can't read the orders under way yet", 2.0
+                )
         flight = self.start(key, signature, work)
         await flight.answered.wait()
         if flight.error is not None:
@@ -98,7 +113,11 @@ class Jobs:
         try:
             flight.value = await work(flight)
         except trio.Cancelled:
-            flight.error = NotLeader("this node stopped leading before the work was done; the next leader takes it up")
+            flight.error = OutcomeUnknown(
+                "this node stopped leading before the work was done; an order that has been placed is taken up by the "
+                "next leader: ask again",
+                1.0,
+            )
             raise
         except AcmeManagerError as error:
             _log.warning("job failed", key=flight.key, error=str(error), kind=type(error).__name__)

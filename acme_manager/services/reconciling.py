@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import attrs
 import structlog
 import trio
@@ -17,6 +20,7 @@ from acme_manager.services.state import State
 from acme_manager.storage import keys
 from acme_manager.structure import together
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _AT_ONCE = 8
@@ -37,20 +41,12 @@ class Reconciler:
 
     async def take_over(self) -> None:
         """What a new leader does first. Storage may be away: this keeps trying, and says so."""
-        attempt = 0
-        while True:
-            try:
-                unfinished = await self.issuing.read_journal()
-                for record in unfinished:
-                    _log.info("order resumed", key=record.certificate.id.key, url=record.order.url)
-                    self.certificates.resume(record.certificate, revoke=record.revoke)
-                await self.round()
-                break
-            except AcmeManagerError as error:
-                pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
-                attempt += 1
-                _log.error("state not read from storage", error=str(error), retry_in=pause)
-                await trio.sleep(pause)
+        unfinished = await _insist(self.issuing.read_journal)
+        for record in unfinished:
+            _log.info("order resumed", key=record.certificate.id.key, url=record.order.url)
+            self.certificates.resume(record.certificate, revoke=record.revoke)
+        self.jobs.admit()
+        await _insist(self.round)
         _log.info(
             "state read from storage",
             certificates=len(self.state.certificates),
@@ -142,3 +138,15 @@ class Reconciler:
         if not stored and self.state.tokens.get(token.id) is token:
             self.state.withdraw_token(token.id)
             _log.info("token is gone from storage", id=token.id)
+
+
+async def _insist(step: Callable[[], Awaitable[T]]) -> T:
+    attempt = 0
+    while True:
+        try:
+            return await step()
+        except AcmeManagerError as error:
+            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            attempt += 1
+            _log.error("state not read from storage", error=str(error), retry_in=pause)
+            await trio.sleep(pause)

@@ -16,7 +16,7 @@ import trio
 
 from acme_manager.domain.certificate import Certificate, certificate_from_json, certificate_to_json
 from acme_manager.domain.token import Token, token_from_json, token_to_json
-from acme_manager.errors import StorageUnavailable
+from acme_manager.errors import OutcomeUnknown, StorageUnavailable, Unavailable
 from acme_manager.ports import Cluster, SharedMap
 
 T = TypeVar("T")
@@ -83,20 +83,24 @@ class State:
             yield
 
     def publish(self, certificate: Certificate) -> None:
-        """Tell every node about a certificate. Raises NotLeader, NoQuorum."""
-        self._shared.put(_CERTIFICATE + certificate.id.key, _encode(certificate_to_json(certificate)))
+        """Tell every node about a certificate that is in storage. Raises OutcomeUnknown."""
+        with _too_late():
+            self._shared.put(_CERTIFICATE + certificate.id.key, _encode(certificate_to_json(certificate)))
 
     def withdraw(self, key: str) -> None:
-        """Tell every node that a certificate is gone. Raises NotLeader, NoQuorum."""
-        self._shared.remove(_CERTIFICATE + key)
+        """Tell every node that a certificate is gone from storage. Raises OutcomeUnknown."""
+        with _too_late():
+            self._shared.remove(_CERTIFICATE + key)
 
     def publish_token(self, token: Token) -> None:
-        """Tell every node about a token. Raises NotLeader, NoQuorum."""
-        self._shared.put(_TOKEN + token.id, _encode(token_to_json(token)))
+        """Tell every node about a token that is in storage. Raises OutcomeUnknown."""
+        with _too_late():
+            self._shared.put(_TOKEN + token.id, _encode(token_to_json(token)))
 
     def withdraw_token(self, token_id: str) -> None:
-        """Tell every node that a token is gone. Raises NotLeader, NoQuorum."""
-        self._shared.remove(_TOKEN + token_id)
+        """Tell every node that a token is gone from storage. Raises OutcomeUnknown."""
+        with _too_late():
+            self._shared.remove(_TOKEN + token_id)
 
     def announce_complete(self, stamp: str) -> None:
         """Tell every node that the map up to `stamp` holds all there is in storage. Raises NotLeader, NoQuorum."""
@@ -123,6 +127,15 @@ class State:
 
     def _token_changed(self, key: str, value: bytes | None) -> None:
         _apply(self.tokens, key.removeprefix(_TOKEN), value, token_from_json)
+
+
+@contextmanager
+def _too_late() -> Iterator[None]:
+    """Who can't tell the others has written to storage all the same, so it must not promise that nothing was done."""
+    try:
+        yield
+    except Unavailable as error:
+        raise OutcomeUnknown(f"this node stopped leading before it was done: {error}", error.retry_after) from error
 
 
 def _apply(table: Table[T], key: str, value: bytes | None, decode: Callable[[str, dict[str, Any]], T]) -> None:

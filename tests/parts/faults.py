@@ -158,10 +158,14 @@ class _Plan:
 
 @attrs.define(kw_only=True)
 class FaultProxy:
-    """A running proxy. `seen` has every request so far, also those that a fault took."""
+    """A running proxy. `seen` has every request so far, also those that a fault took.
+
+    `observe` is told each request that the server has answered, before its client has the answer.
+    """
 
     url: str
     seen: list[Request] = attrs.field(factory=list)
+    observe: Callable[[Request, Reply], None] | None = None
     _plans: list[_Plan] = attrs.field(factory=list)
 
     def plan(self, fault: Fault, *, on: str = "", times: float = 1) -> None:
@@ -179,11 +183,18 @@ class FaultProxy:
     async def handle(self, request: Request, forward: Forward) -> Reply:
         """Note a request, and let the first fault that waits for it decide."""
         self.seen.append(request)
+
+        async def answered() -> Reply:
+            reply = await forward()
+            if self.observe is not None:
+                self.observe(request, reply)
+            return reply
+
         for plan in self._plans:
             if plan.left > 0 and plan.pattern.search(request.line):
                 plan.left -= 1
-                return await plan.fault.apply(forward)
-        return await forward()
+                return await plan.fault.apply(answered)
+        return await answered()
 
 
 @asynccontextmanager

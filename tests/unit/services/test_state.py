@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 
+from acme_manager.domain.request import TokenParams
+from acme_manager.errors import NotLeader, OutcomeUnknown
 from acme_manager.ring.alone import Alone
 from acme_manager.services.reign import Reign
 from acme_manager.services.state import State
@@ -65,3 +68,16 @@ async def test_a_term_begins_with_a_look_through_storage_and_repeats_it(autojump
                 await trio.sleep(1900)
                 assert world.certificates.list("alice") == []
         assert agreed == [5, 5, 5]
+
+
+async def test_what_is_in_storage_when_leadership_is_lost_is_not_said_to_be_undone() -> None:
+    async with open_world() as world:
+        token, _ = await world.tokens.create(TokenParams(username="alice", scope=("read",)))
+
+        def refuse(key: str) -> None:
+            raise NotLeader("'n2' leads, and not this node", "n2")
+
+        world.cluster.remove = refuse  # type: ignore[method-assign]
+        with pytest.raises(OutcomeUnknown, match="'n2' leads"):
+            await world.tokens.revoke(token.id)
+        assert (await world.storage.get(f"tokens/alice/{token.id}")).value is None
