@@ -12,6 +12,7 @@ import trio
 
 from tests.bench.api import bench_api
 from tests.bench.contenders import CONTENDERS
+from tests.bench.failover import bench_failover
 from tests.bench.issue import Plan, bench_issue
 from tests.bench.parts import BenchFailed
 from tests.bench.ring import bench_ring
@@ -23,8 +24,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measure the server beside what it is compared with."
     )
-    parser.add_argument("what", nargs="?", choices=["issue", "api", "ring", "all"], default="all")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("what", nargs="?", choices=["issue", "api", "ring", "failover", "all"], default="all")
+    parser.add_argument("--rounds", type=_count, help="default 3; failover: kills, default 50")
+    parser.add_argument("--stops", type=_count, default=10, help="failover: graceful stops")
     parser.add_argument("--certificates", type=int, default=Plan().certificates, help="issue: for us and the bare loop")
     parser.add_argument("--peers", type=int, default=Plan().peers, help="issue: certificates for lego and certbot")
     parser.add_argument("--in-flight", type=int, default=Plan().in_flight, help="issue: orders at once")
@@ -33,8 +35,9 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--seconds", type=int, default=10, help="api: how long each load lasts; ring: the rest")
     given = parser.parse_args(arguments)
+    rounds = given.rounds or 3
     plan = Plan(
-        rounds=given.rounds,
+        rounds=rounds,
         certificates=given.certificates,
         peers=given.peers,
         in_flight=given.in_flight,
@@ -45,13 +48,21 @@ def main(arguments: list[str]) -> int:
         if given.what in {"issue", "all"}:
             trio.run(bench_issue, plan)
         if given.what in {"api", "all"}:
-            trio.run(bench_api, given.rounds, given.seconds)
+            trio.run(bench_api, rounds, given.seconds)
         if given.what in {"ring", "all"}:
-            trio.run(partial(bench_ring, rounds=given.rounds, seconds=given.seconds))
+            trio.run(partial(bench_ring, rounds=rounds, seconds=given.seconds))
+        if given.what in {"failover", "all"}:
+            trio.run(partial(bench_failover, rounds=given.rounds or 50, stops=given.stops))
     except (BenchFailed, PartFailed) as error:
         sys.stderr.write(f"scripts/bench: {error}\n")
         return 1
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
 
 
 if __name__ == "__main__":
