@@ -20,7 +20,7 @@ from acme_manager.storage.keys import clean_prefix
 from acme_manager.storage.metrics import StorageMetrics
 from acme_manager.storage.transport import Transport
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 # Vault may lock a role out after a few bad logins (its default is 5 in 15 minutes): a refusal is not repeated at once.
 _AFTER_REFUSAL = 60.0

@@ -24,7 +24,7 @@ from acme_manager.storage.transport import Draft, Transport
 from acme_manager.storage.walk import walk
 from acme_manager.structure import background
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 Answer = Mapping[str, Any]
 
