@@ -74,10 +74,14 @@ class Flags:
         "ring.join-members", Kind.STRING, "", "Instances to join: host:port, separated by commas."
     )
     ring_heartbeat_period: float = flag(
-        "ring.heartbeat-period", Kind.DURATION, 5.0, "How often to say that this instance is alive.", low=_SOON
+        "ring.heartbeat-period", Kind.DURATION, 5.0, "How often an instance renews what /ring shows of it.", low=_SOON
     )
     ring_heartbeat_timeout: float = flag(
-        "ring.heartbeat-timeout", Kind.DURATION, 60.0, "How long an instance may be silent.", low=_SOON
+        "ring.heartbeat-timeout",
+        Kind.DURATION,
+        60.0,
+        "A third of the time after which a dead voter is given up.",
+        low=_SOON,
     )
     ring_instance_interface_names: str = flag(
         "ring.instance-interface-names",
