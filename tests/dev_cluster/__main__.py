@@ -30,7 +30,7 @@ _WELCOME = """\
 TOKEN={token}
 API_KEY={key!r}
 
-a certificate, by way of {one}, which does not lead:
+a certificate, by way of {one}{which}:
   curl -sS -H "Authorization: Bearer $TOKEN" {one_url}/api/v1/certificate \\
     -d '{{"domain":"www.example.test","issuer":"pebble"}}'
 and read from {other}:
@@ -92,6 +92,7 @@ def _welcome(cluster: Cluster, leader: Node, folder: str) -> str:
         token=leader.token,
         key=API_KEY,
         one=one.name,
+        which="" if one is leader else ", which does not lead",
         one_url=one.url,
         other=other.name,
         other_url=other.url,

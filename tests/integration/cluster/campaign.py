@@ -40,6 +40,7 @@ from tests.parts.program import PartFailed
 _WRITERS = 4  # Pebble takes that many orders at once without locking itself up
 _FORMED = 60.0  # seconds until all nodes are voters again
 _EQUAL = 30.0  # and then, until all copies are equal: docs/leadership.md, "How we know"
+_RECONCILE = "-check-renewal-interval=10s"  # what a leader wrote as it lost its lease is found by then
 _ORDERS = f"{CERTIFICATES}/.acme-manager/orders"
 
 
@@ -66,7 +67,7 @@ async def run(folder: Path, seconds: float, seed: int, say: Callable[[str], None
     steps = plan(rng, seconds, nodes=3)
     async with (
         open_hosts(folder, ["n1", "n2", "n3"]) as network,
-        open_cluster(folder, network=network) as cluster,
+        open_cluster(folder, network=network, flags=(_RECONCILE,)) as cluster,
     ):
         book = OrderBook(cluster.to_ca, cluster.to_bao)
         writers = [Writer(f"w{number}", cluster.nodes, random.Random(rng.random())) for number in range(_WRITERS)]

@@ -203,6 +203,26 @@ async def test_a_member_that_will_not_come_back_is_forgotten_and_one_that_lives_
         assert {name for name, shard in shown.items() if shard["voter"]} == {leader.name, one.name}
 
 
+async def test_the_last_of_three_can_be_made_to_go_on_alone_and_the_others_join_it(tmp_path: Path) -> None:
+    async with open_cluster(tmp_path) as cluster:
+        last, *gone = cluster.nodes
+        before = str((await new_token(last)).json()["id"])
+        for node in cluster.nodes:
+            node.program.kill()
+        usual = last.program.argv
+        last.program.argv = (*usual, "-ring.force-new-cluster")
+        await cluster.start(last, ready=False)
+        _, after = await until_written(last, within=20)
+        shown = await members_told_by(last)
+        assert {name for name, shard in shown.items() if shard["voter"]} == {last.name}
+        assert "-ring.force-new-cluster" in last.program.log()  # loud
+        last.program.argv = usual
+        await cluster.start(*gone)
+        await cluster.wait_until_formed()
+        for node in cluster.nodes:
+            await eventually(partial(shows_tokens, node, {before, after}), within=5)
+
+
 async def forget(asked: Node, member: Node) -> httpx.Response:
     async with asked.anonymous(**{"X-API-Key": "the administrator's key"}) as client:
         return await client.post("/ring", data={"forget": member.name})
