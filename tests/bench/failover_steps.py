@@ -20,6 +20,7 @@ from tests.parts.node import Node
 from tests.parts.openbao import CERTIFICATES
 
 _NO_LEADER = re.compile(r'^ts=(\S+) .*msg="leader changed" leader= ', re.MULTILINE)
+_LEADS = re.compile(r'^ts=(\S+) .*msg="leadership gained"', re.MULTILINE)
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +32,7 @@ class Steps:
     voted: float  # it has begun to write the record: it has a majority
     fenced: float  # the record is written: it leads
     answered: float  # the client has its answer
+    passed_on: bool  # the node that was asked is not the one that leads now
     attempts: int  # of the client
     candidacies: int
 
@@ -69,37 +71,38 @@ class Recorder:
         self._writes.noted.clear()
         self._date, self._began = SystemClock().now(), trio.current_time()
 
-    def end(self, attempts: int) -> Steps:
-        """A client has its answer now. Raises BenchFailed when it can't be told how that came about."""
+    def end(self, asked: Node, attempts: int) -> Steps:
+        """A client has its answer from a node now. Raises BenchFailed when it can't be told how that came about."""
         answered = trio.current_time()
         write = next((one for one in self._writes.noted if one[2]), None)
         reads = [began for began, _, _ in self._reads.noted if write is None or began <= write[0]]
-        run_out = [self._lease_over(node) for node in self._others]
-        if write is None or not reads:
+        run_out = [found for node in self._others if (found := self._logged(node, _NO_LEADER)) is not None]
+        if write is None or not reads or not run_out:
             raise BenchFailed("a write succeeded after the leader's death, and nobody has taken over")
         since = [max(run_out), reads[-1] - self._began, write[0] - self._began, write[1] - self._began]
         return Steps(
             **dict(zip(("run_out", "looked", "voted", "fenced"), since, strict=True)),
             answered=answered - self._began,
+            passed_on=self._logged(asked, _LEADS) is None,
             attempts=attempts,
             candidacies=len(reads),
         )
 
-    def _lease_over(self, node: Node) -> float:
-        dates = (datetime.fromisoformat(found) for found in _NO_LEADER.findall(node.program.log()))
-        since = [(date - self._date).total_seconds() for date in dates if date > self._date]
-        if not since:
-            raise BenchFailed(f"{node.name} has not noticed that the leader is gone")
-        return since[0]
+    def _logged(self, node: Node, line: re.Pattern[str]) -> float | None:
+        """Seconds from the kill until a node first logged something; None if it has not."""
+        dates = (datetime.fromisoformat(found) for found in line.findall(node.program.log()))
+        return next(((date - self._date).total_seconds() for date in dates if date > self._date), None)
 
 
 def steps_table(found: Sequence[Steps]) -> str:
     """How long each step took after the one before it."""
-    steps = [
-        ("the old lease has run out with both others", [one.run_out for one in found]),
-        ("the winner's turn has come", [one.looked - one.run_out for one in found]),
-        ("fence record read, trial and vote won", [one.voted - one.looked for one in found]),
-        ("fence record written", [one.fenced - one.voted for one in found]),
-        ("client answered", [one.answered - one.fenced for one in found]),
-    ]
-    return table([("step", "seconds after the one before"), *((name, spread(values, 3)) for name, values in steps)])
+    steps = {
+        "the old lease has run out with both others": [one.run_out for one in found],
+        "the winner's turn has come": [one.looked - one.run_out for one in found],
+        "fence record read, trial and vote won": [one.voted - one.looked for one in found],
+        "fence record written": [one.fenced - one.voted for one in found],
+        "client answered by the winner": [one.answered - one.fenced for one in found if not one.passed_on],
+        "client answered by the other": [one.answered - one.fenced for one in found if one.passed_on],
+    }
+    rows = [(name, str(len(values)), spread(values, 3)) for name, values in steps.items() if values]
+    return table([("step", "rounds", "seconds after the one before"), *rows])
