@@ -98,3 +98,21 @@ async def test_an_order_of_no_use_is_cleaned_up_after_and_replaced(tmp_path: Pat
 async def _fail(issuer: AcmeIssuer, request: OrderRequest, solver: DnsSolver, left: PlacedOrder) -> None:
     with trio.fail_after(10), pytest.raises(IssuanceFailed, match="Correct value not found"):
         await issuer.issue(request, solver, placed=Record().on_placed, step=Record().on_step, resume=left)
+
+
+async def test_an_order_of_another_account_is_replaced_by_one_of_ours(tmp_path: Path) -> None:
+    """Nodes that do not share their account files: the next leader can't go on with an order, but can with the wish."""
+    request, record = make_request("a.example.org"), Record()
+    async with challtestsrv(tmp_path) as world, pebble(tmp_path, dns=world.dns) as ca:
+        for node in ("one", "two"):
+            (tmp_path / node).mkdir()
+        async with opened(ca.directory, tmp_path / "one", ca=ca.ca_pem) as issuer:
+            left = await _die_at(Step.PRESENTED, issuer, request, DnsSolver(world))
+        for trace in left.traces:
+            await world.set_txt(trace["host"], trace["value"])
+        async with opened(ca.directory, tmp_path / "two", ca=ca.ca_pem) as issuer:
+            issued = await issue(issuer, request, DnsSolver(world), record=record, resume=left)
+        for trace in left.traces:
+            assert await world.txt(trace["host"]) == set()
+    assert left.url not in {order.url for order in record.placed}
+    assert belong_together(issued.chain, request.csr)
