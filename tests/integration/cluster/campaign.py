@@ -80,6 +80,8 @@ async def run(folder: Path, seconds: float, seed: int, say: Callable[[str], None
             complaints = [f"after {_FORMED:g} s of calm not all nodes vote, or there are orders in flight"]
             with trio.move_on_after(_FORMED):
                 await cluster.wait_until_formed(within=_FORMED)
+                for node in cluster.nodes:
+                    await node.answering()
                 while await cluster.bao.keys(_ORDERS):  # noqa: ASYNC110 another process
                     await trio.sleep(0.2)
                 with trio.move_on_after(_EQUAL):

@@ -12,7 +12,7 @@ from tests.parts.node import Node
 
 
 async def test_a_sealed_vault_leaves_reads_and_says_why_writes_fail(tmp_path: Path) -> None:
-    async with open_cluster(tmp_path) as cluster:
+    async with open_cluster(tmp_path, vault={"retry_max": 1}) as cluster:
         async with cluster.nodes[0].client() as client:
             public = await client.post("/api/v1/certificate", json=wish("public.example.test"))
             assert public.status_code == 201, public.text
