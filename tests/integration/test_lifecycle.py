@@ -93,11 +93,7 @@ async def test_a_port_that_is_taken_ends_the_start_with_one_clear_line(
         assert second.returncode == 1
         errors = [line for line in second.log().splitlines() if "level=error" in line]
         assert len(errors) == 1
-<<<<<<< HEAD
-        assert "-server.listen-address" in errors[0]
-=======
         assert named in errors[0]
->>>>>>> ring
         assert "Traceback" not in second.log()
 
 
