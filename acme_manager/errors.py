@@ -175,10 +175,6 @@ class OutcomeUnknown(Unavailable):
     """A request was passed on to the leader and no answer came back: it may have been done, or not."""
 
 
-class ShuttingDown(Unavailable):
-    """The process is stopping and takes no new work."""
-
-
 @attrs.frozen
 class Problem:
     """A problem document of a CA (RFC 8555 section 6.7), with its subproblems."""

@@ -182,9 +182,6 @@ KINDS: Mapping[type[Exception], Kind] = {
         "if it happens every time, the leader may refuse this node's TLS certificate, which must be one for clients "
         "too where `-server.tls-client-ca-file` is set.",
     ),
-    errors.ShuttingDown: Kind(
-        503, "shutting-down", "This node is stopping", "Send the request again; another node will take it."
-    ),
     errors.Unavailable: Kind(
         503, "unavailable", "Something we depend on does not answer", "Try again after `Retry-After`."
     ),

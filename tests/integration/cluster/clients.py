@@ -24,7 +24,7 @@ _PATIENCE = 20.0  # seconds for one answer
 _PAUSE = (0.05, 0.4)  # seconds between two requests of a writer
 _KEYS = 4  # certificates that a writer has at once; then it changes and deletes more than it makes
 _TRIES = 3  # of a wish of unknown outcome
-_NOTHING_DONE = ("/not-leader", "/no-quorum", "/ring-not-ready", "/operation-in-progress", "/shutting-down")
+_NOTHING_DONE = ("/not-leader", "/no-quorum", "/ring-not-ready", "/operation-in-progress")
 _LOOK = 0.25  # seconds between two reads of a reader
 _READ_PATIENCE = 5.0
 

@@ -39,7 +39,6 @@ TABLE: list[tuple[Exception, int, str, str | None]] = [
     (errors.StorageUnavailable("x"), 503, "storage-unavailable", "5"),
     (errors.StorageDenied("x", 9), 503, "storage-denied", "9"),
     (errors.IssuerUnavailable("x"), 503, "issuer-unavailable", "5"),
-    (errors.ShuttingDown("x"), 503, "shutting-down", "5"),
     (errors.IssuanceFailed("x", _CAA), 500, "issuance-failed", None),
     (errors.IssuanceFailed("x", _MALFORMED), 400, "issuance-malformed", None),
     (errors.IssuerRateLimited("x", None, 30), 503, "issuer-rate-limited", "30"),
