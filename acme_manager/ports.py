@@ -138,12 +138,17 @@ class Step(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class OrderRequest:
-    """What to ask a CA for. `csr` is DER; `days` 0 and empty texts leave the choice to the CA."""
+    """What to ask a CA for. `csr` is DER; `days` 0 and empty texts leave the choice to the CA.
+
+    `replaces` is the PEM leaf that the new certificate takes the place of (RFC 9773 section 5); a CA that doesn't know
+    of such a thing, or says that it has been replaced already, gets an order without it.
+    """
 
     identifiers: tuple[Identifier, ...]
     csr: bytes = attrs.field(repr=False)
     days: int = 0
     profile: str = ""
+    replaces: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen
@@ -160,6 +165,26 @@ class Issued:
 
     chain: str = attrs.field(repr=False)
     url: str
+
+
+@attrs.frozen(kw_only=True)
+class RenewalInfo:
+    """When a CA wants a certificate to be renewed (RFC 9773 section 4.2). Times are aware, `start` is before `end`."""
+
+    start: datetime
+    end: datetime
+    explanation: str = ""  # URL of a page for people; empty where the CA gives none
+    ask_again: float  # seconds, clamped to sensible bounds
+
+
+@attrs.frozen(kw_only=True)
+class IssuerFacts:
+    """What a CA says about itself in its directory (RFC 8555 section 7.1.1), and who we are there."""
+
+    caa_identities: tuple[str, ...] = ()
+    profiles: Mapping[str, str] = attrs.field(factory=dict)  # name to description; empty: it has none
+    renewal_info: bool = False  # whether it answers RFC 9773
+    account: str = ""  # URL of our account
 
 
 class Issuer(Protocol):
@@ -189,11 +214,20 @@ class Issuer(Protocol):
         """Ask whether the CA answers and our account there is in order; makes the account where there is none yet."""
         ...
 
-    async def revoke(self, certificate: str, reason: int | None = None) -> None:
-        """Revoke a PEM leaf with the account key; one that is revoked or expired already counts as done.
+    async def revoke(self, certificate: str, reason: int | None = None, *, private_key: str = "") -> None:
+        """Revoke a PEM leaf; one that is revoked or expired already counts as done.
 
-        `reason` is a code of RFC 5280 section 5.3.1.
+        Signed with the account's key, or with the certificate's own where `private_key` (PEM) is given (RFC 8555
+        section 7.6). `reason` is a code of RFC 5280 section 5.3.1.
         """
+        ...
+
+    async def renewal_info(self, certificate: str) -> RenewalInfo | None:
+        """Ask when a PEM leaf is to be renewed; None where the CA does not answer such questions, or not for it."""
+        ...
+
+    async def facts(self) -> IssuerFacts:
+        """What the CA says about itself; makes the account where there is none yet."""
         ...
 
 

@@ -64,6 +64,8 @@ class Certificate:
     deleted_at: int = 0
     renewal_count: int = 0
     name: str = ""
+    issued_at: int = 0  # when it was made, by our clock; 0 in records of the Go original
+    issued_by: str = ""  # the issuer that stood in for `issuer`; empty where none did
 
     @property
     def id(self) -> CertificateId:

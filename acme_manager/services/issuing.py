@@ -179,6 +179,7 @@ class Issuing:
             fingerprint=fingerprint(cert),
             renewal_date=format_time(renewal_time(facts.not_before, facts.not_after, window, wanted.id.key)),
             updated_at=milliseconds(at),
+            issued_at=milliseconds(at),
         )
         return StoredCertificate(
             certificate=certificate, cert=cert, ca_issuer=rest, url=issued.url, private_key=record.private_key

@@ -13,8 +13,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from acme_manager.domain.keys import describe
 from acme_manager.domain.names import IdentifierType
-from acme_manager.ports import Challenge, Issued, OrderRequest, PlacedOrder, Solver, Step
+from acme_manager.ports import (
+    Challenge,
+    Issued,
+    IssuerFacts,
+    OrderRequest,
+    PlacedOrder,
+    RenewalInfo,
+    Solver,
+    Step,
+)
 
 
 class MemoryCa:
@@ -25,6 +35,7 @@ class MemoryCa:
         self.resumed: list[PlacedOrder] = []
         self.revoked: list[tuple[str, int | None]] = []
         self.issued: dict[str, Issued] = {}
+        self.windows: dict[str, RenewalInfo] = {}  # by serial
         self._before = before or _nothing
         self._numbers = itertools.count(1)
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -68,9 +79,17 @@ class MemoryCa:
     async def check(self) -> None:
         await self._before("check")
 
-    async def revoke(self, certificate: str, reason: int | None = None) -> None:
+    async def revoke(self, certificate: str, reason: int | None = None, *, private_key: str = "") -> None:
         await self._before("revoke")
         self.revoked.append((certificate, reason))
+
+    async def renewal_info(self, certificate: str) -> RenewalInfo | None:
+        await self._before("renewal info")
+        return self.windows.get(describe(certificate).serial)
+
+    async def facts(self) -> IssuerFacts:
+        await self._before("facts")
+        return IssuerFacts(account="https://ca.test/account/1")
 
     def _sign(self, request: OrderRequest) -> str:
         csr = x509.load_der_x509_csr(request.csr)
