@@ -6,7 +6,7 @@ import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
-from acme_manager.app import SystemClock
+from acme_manager.clock import SystemClock
 from acme_manager.config.model import Config
 from acme_manager.errors import Complaint, ConfigInvalid, IssuerUnavailable
 from acme_manager.issuance.issuer import open_issuer

@@ -10,7 +10,7 @@ from datetime import datetime
 import attrs
 import trio
 
-from acme_manager.app import SystemClock
+from acme_manager.clock import SystemClock
 from acme_manager.storage.keys import fence_key
 from tests.bench.figures import spread, table
 from tests.bench.parts import BenchFailed
