@@ -28,6 +28,7 @@ from acme_manager.ring.transport import UdpTcpTransport
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.counters import Counters
 from acme_manager.services.health import Findings, Health, in_time
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
@@ -131,6 +132,7 @@ def assemble(
     """Everything above the adapters. Nothing of it runs yet."""
     watch = IssuerHealth(issuers)
     clock, state, progress, jobs = SystemClock(), State(ring), Progress(), Jobs()
+    counters = Counters(ring, state, progress, clock)
     prefix = config.vault.certificate_prefix
     issuing = Issuing(
         cluster=ring,
@@ -164,6 +166,7 @@ def assemble(
         challenges=HttpChallenges(ring, ring.leads),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         progress=progress,
+        counters=counters,
         clock=clock,
         registry=registry,
         instance_id=ring.name,
@@ -179,6 +182,7 @@ def assemble(
     metrics = WorkerMetrics.on(registry)
     watcher = _config_watcher(config, flags, ring, registry)
     workers = [
+        counters.run,
         every(flags.check_issuer_interval, "issuer health", watch.check_all, metrics),
         every(flags.check_config_interval, "config watcher", watcher.look, metrics),
     ]

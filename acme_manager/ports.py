@@ -126,7 +126,7 @@ class Solver(Protocol):
 
 
 class Step(enum.StrEnum):
-    """The steps of an issuance that people watch."""
+    """The steps of an issuance that people watch, and its opposite."""
 
     ORDERED = "ordered"
     PRESENTED = "challenge presented"
@@ -134,6 +134,7 @@ class Step(enum.StrEnum):
     FINALIZED = "finalized"
     ISSUED = "issued"
     STORED = "stored"
+    REVOKED = "revoked"
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from acme_manager.ports import Clock, Cluster
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.counters import Counters
 from acme_manager.services.health import Health
 from acme_manager.services.progress import Progress
 from acme_manager.services.tokens import Tokens
@@ -23,6 +24,7 @@ class Services:
     challenges: HttpChallenges
     health: Health
     progress: Progress
+    counters: Counters
     clock: Clock
     registry: CollectorRegistry
     instance_id: str

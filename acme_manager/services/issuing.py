@@ -223,6 +223,7 @@ class Issuing:
         await self.cluster.confirm()
         with trio.fail_after(self.common.cert_timeout):
             await self.issuers.get(stored.certificate.issuer).revoke(stored.cert, reason)
+        self.progress.publish(stored.certificate.id, Step.REVOKED)
 
     async def _forget(self, record: OrderRecord | None) -> None:
         if record is None:

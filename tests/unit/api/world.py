@@ -17,7 +17,6 @@ from acme_manager.config.model import Flags
 from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
 from acme_manager.services.health import Health
-from acme_manager.services.progress import Progress
 from tests.unit.services.world import FixedClock, World, open_world
 
 ADMIN = {"X-API-Key": "admin"}
@@ -63,7 +62,8 @@ async def open_api(
                 "tokens": opened.tokens,
                 "challenges": opened.challenges,
                 "health": Health({"storage": opened.state.health}),
-                "progress": Progress(),
+                "progress": opened.progress,
+                "counters": opened.counters,
                 "clock": FixedClock(),
                 "registry": CollectorRegistry(),
                 "instance_id": "node-1",

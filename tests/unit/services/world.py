@@ -16,6 +16,7 @@ from acme_manager.domain.token import Scope, Token, hash_secret
 from acme_manager.ring.alone import Alone
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.counters import Counters
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
@@ -48,6 +49,8 @@ class World:
     certificates: Certificates
     tokens: Tokens
     challenges: HttpChallenges
+    progress: Progress
+    counters: Counters
     jobs: Jobs
     reconciler: Reconciler
 
@@ -66,6 +69,7 @@ async def open_world(
     storage = storage or MemoryStorage(FixedClock())
     cluster = Alone()
     ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster, cluster.leads), Jobs()
+    progress = Progress()
     config = IssuerConfig(name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring")
     bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
     issuers = Issuers(
@@ -80,7 +84,7 @@ async def open_world(
             journal=Journal(storage, "certificates"),
             spool=Spool(spool),
             issuers=issuers,
-            progress=Progress(),
+            progress=progress,
             clock=FixedClock(),
             common=common or Common(),
         )
@@ -103,6 +107,8 @@ async def open_world(
             certificates=certificates,
             tokens=Tokens(storage, state, FixedClock(), prefix="tokens", api_key_hash=hash_secret("admin")),
             challenges=challenges,
+            progress=progress,
+            counters=Counters(cluster, state, progress, FixedClock()),
             jobs=jobs,
             reconciler=reconciler,
         )
