@@ -213,8 +213,11 @@ class IssuerRateLimited(IssuanceFailed):
 
 
 class DnsFailed(AcmeManagerError):
-    """A DNS record could not be written, removed or seen. `server` names the one that failed, if one did."""
+    """A DNS record could not be written, removed or seen. `server` names the one that failed, if one did.
 
-    def __init__(self, message: str, server: str = "") -> None:
+    `cause` says what kind of trouble it is where the provider tells: `credentials`, `zone`, `unavailable` or `input`.
+    """
+
+    def __init__(self, message: str, server: str = "", cause: str = "") -> None:
         super().__init__(message)
-        self.server = server
+        self.server, self.cause = server, cause

@@ -23,8 +23,11 @@ class Plugin:
     name: str
     path: Path
     checksum: str = ""  # SHA-256 in hex; may be empty only with -allow-unverified-plugins
+    type: str = "dns"  # dns: a provider for dns_challenge; hook: run before every order (docs/plugin-protocol.md)
     timeout: float = 30.0
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    user: str = ""  # to run as; empty: as the server does
+    limits: Mapping[str, int] = attrs.field(factory=dict)  # resource limits by their names in setrlimit(2): nofile, as
 
 
 @attrs.frozen(kw_only=True)
@@ -34,6 +37,9 @@ class Common:
     api_key_hash: str = attrs.field(default="", repr=False)  # hex SHA-256 (or a legacy SHA-1) of the admin API key
     cert_days_renewal: str = "20-30"
     cert_timeout: float = 240.0  # bound of a whole issuance, in seconds
+    renewal_windows: tuple[str, ...] = ()  # when renewals are welcome (domain/calendar.py); empty: always
+    renewal_freezes: tuple[str, ...] = ()  # when they are not
+    renewal_timezone: str = "UTC"  # of both
     rootpath_account: Path | None = None
     rootpath_certificate: Path | None = None
     plugins: tuple[Plugin, ...] = ()

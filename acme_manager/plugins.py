@@ -1,0 +1,106 @@
+"""Run the configuration's plugins (guide, "Plugin System"): with their checksum, time limit and environment.
+
+What a plugin writes to its standard error goes to our log, without the values of its environment, and to nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import structlog
+import trio
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from acme_manager.config.model import Plugin
+from acme_manager.confined import Completed, OutputTooLarge, Program, ProgramRefused, run_confined
+from acme_manager.errors import AcmeManagerError
+
+_log = structlog.get_logger(__name__)
+
+_GRACE = 2.0  # seconds between SIGTERM and SIGKILL
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SHORTEST_SECRET = 4  # shorter values would mask half of the log
+
+
+class PluginFailed(AcmeManagerError):
+    """A plugin could not be run to its end. The message has nothing that it wrote, and is fit for API callers."""
+
+
+class PluginMetrics:
+    """Labels: `plugin` is its name in the configuration; `exit_code` is the program's, or `timeout`, `refused` or
+    `output`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.runs = Counter(
+            "acme_manager_plugin_runs_total", "Runs of plugins.", ["plugin", "action", "exit_code"], registry=registry
+        )
+        self.seconds = Histogram(
+            "acme_manager_plugin_run_seconds",
+            "Time that runs of plugins took.",
+            ["plugin", "action"],
+            registry=registry,
+            buckets=_SECONDS,
+        )
+
+
+@attrs.frozen
+class LastRun:
+    """How a plugin's latest run went, for people."""
+
+    action: str
+    at: float  # trio.current_time()
+    seconds: float
+    outcome: str  # as the metric's `exit_code`
+
+
+class PluginRunner:
+    """Starts plugins. One for the whole program: it counts their runs, and remembers the latest of each."""
+
+    def __init__(self, metrics: PluginMetrics) -> None:
+        self._metrics = metrics
+        self.last_runs: dict[str, LastRun] = {}
+
+    async def run(self, plugin: Plugin, action: str, arguments: Sequence[str], stdin: bytes = b"") -> Completed:
+        """Run a plugin to its end, whatever its exit code. `action` is what logs and metrics call this run.
+
+        Raises PluginFailed when it can't be started, takes longer than its `timeout`, or writes too much.
+        """
+        if not plugin.checksum:
+            _log.warning("plugin without checksum is run", plugin=plugin.name, path=str(plugin.path))
+        program = Program(path=plugin.path, checksum=plugin.checksum or None, user=plugin.user, limits=plugin.limits)
+        began, outcome = trio.current_time(), "cancelled"
+        try:
+            with trio.fail_after(plugin.timeout):
+                done = await run_confined(program, arguments, env=plugin.env, stdin=stdin, grace=_GRACE)
+            outcome = str(done.returncode)
+        except trio.TooSlowError:
+            outcome = "timeout"
+            raise PluginFailed(f"plugin '{plugin.name}' did not end within {plugin.timeout:g} s (timeout)") from None
+        except ProgramRefused as error:
+            outcome = "refused"
+            raise PluginFailed(f"plugin '{plugin.name}' was not run: {error}") from error
+        except OutputTooLarge as error:
+            outcome = "output"
+            raise PluginFailed(f"plugin '{plugin.name}' wrote more than it may, and was ended") from error
+        finally:
+            seconds = trio.current_time() - began
+            self._metrics.runs.labels(plugin.name, action, outcome).inc()
+            self._metrics.seconds.labels(plugin.name, action).observe(seconds)
+            self.last_runs[plugin.name] = LastRun(action, began, seconds, outcome)
+        self._report(plugin, action, done)
+        return done
+
+    def _report(self, plugin: Plugin, action: str, done: Completed) -> None:
+        log = _log.warning if done.returncode else _log.debug
+        stderr = masked(done.stderr.decode(errors="replace"), plugin.env).strip()
+        log("plugin ended", plugin=plugin.name, action=action, exit_code=done.returncode, stderr=stderr)
+
+
+def masked(text: str, env: Mapping[str, str]) -> str:
+    """The text without the values that a plugin got in confidence."""
+    for value in sorted(env.values(), key=len, reverse=True):
+        for line in {value, *value.splitlines()}:
+            if len(line) >= _SHORTEST_SECRET:
+                text = text.replace(line, "****")
+    return text
