@@ -13,6 +13,7 @@ from dns.message import Message
 from dns.name import Name
 from dns.rcode import Rcode
 from dns.rcode import to_text as rcode_text
+from dns.rdata import Rdata
 from dns.rdatatype import CNAME, NS, SOA, TXT, RdataType
 from dns.rrset import RRset
 
@@ -92,6 +93,11 @@ def referral(message: Message, name: str, zone: str) -> str | None:
 def targets(message: Message, kind: RdataType) -> list[str]:
     """The texts of all records of one type in an answer: names of an NS answer, addresses of an A answer."""
     return [str(data).rstrip(".").lower() for rrset in _of_type(message.answer, kind) for data in rrset]
+
+
+def records_of(message: Message, name: str, kind: RdataType) -> tuple[Rdata, ...]:
+    """The records of one type that a name itself has according to an answer."""
+    return tuple(data for rrset in _of_type(message.answer, kind) if plain(rrset.name) == name for data in rrset)
 
 
 def plain(name: Name) -> str:

@@ -7,18 +7,19 @@ Whoever has switched that off (`ask_authoritative`) probably can't reach them, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import dns.resolver
 import structlog
 import trio
 from dns.message import Message
+from dns.rdata import Rdata
 from dns.rdatatype import AAAA, CNAME, NS, SOA, A, RdataType
 from dns.rdatatype import to_text as type_text
 
 from acme_manager.config.model import DnsConfig
-from acme_manager.dns.answers import alias_of, referral, refusal, targets, usable, zone_of
+from acme_manager.dns.answers import alias_of, records_of, referral, refusal, targets, usable, zone_of
 from acme_manager.dns.challenge import enclosing
 from acme_manager.dns.memo import Memo
 from acme_manager.dns.wire import NoReply, Server, ask
@@ -41,10 +42,18 @@ _BLOCKED = (  # networks where only the resolvers may talk to the outside are co
 
 @attrs.frozen
 class _Found:
-    """What the servers of a zone say about a name: the zone it is in, and its CNAME's target if it has one."""
+    """What the servers of a zone say about a name, and the zone it is in."""
 
     zone: str
-    alias: str | None
+    answer: Message
+
+
+@attrs.frozen
+class Records:
+    """The records of one type that a name has; `name` is the end of the chain of CNAMEs, where they stand."""
+
+    name: str
+    data: tuple[Rdata, ...]
 
 
 class Lookup:
@@ -75,14 +84,27 @@ class Lookup:
         """The name at the end of the chain of CNAMEs that starts at a name. Raises DnsFailed."""
         if not self._config.follow_cname:
             return name
-        path = [name]
-        while (alias := await self._alias(path[-1])) is not None:
-            if alias in path:
-                raise DnsFailed(f"the CNAME records of {name} lead in a circle: {' -> '.join([*path, alias])}")
-            if len(path) > MAX_HOPS:
-                raise DnsFailed(f"more than {MAX_HOPS} CNAME records follow one another: {' -> '.join(path)}")
-            path.append(alias)
-        return path[-1]
+        return (await self._end_of_chain(name, self._ask_for_alias))[0]
+
+    async def records(self, name: str, kind: RdataType) -> Records:
+        """The records of one type that a name has, or that the name has which it is an alias of. Raises DnsFailed.
+
+        The zones' own servers are asked where they can be, as a CA does: what resolvers remember may be outdated.
+        """
+
+        async def ask(name: str) -> Message:
+            if self._config.ask_authoritative:
+                return (await self._at_authority(name, kind)).answer
+            return await self._resolve(name, kind)
+
+        end, answer = await self._end_of_chain(name, ask)
+        return Records(end, records_of(answer, end, kind))
+
+    async def zone_of(self, name: str) -> str:
+        """The zone that a name is in, whether or not the name is there. Raises DnsFailed."""
+        if self._config.ask_authoritative:
+            return (await self._at_authority(name)).zone
+        return await self._zone_of(enclosing(name))
 
     async def authoritative(self, name: str) -> tuple[Server, ...]:
         """Every server of the zone that a name is in. Raises DnsFailed."""
@@ -102,27 +124,38 @@ class Lookup:
             self._zones.forget(one)
             self._servers.forget(one)
 
-    async def _alias(self, name: str) -> str | None:
-        if self._config.ask_authoritative and not self._config.propagation_wait:
-            return (await self._at_authority(name)).alias
-        return alias_of(await self._resolve(name, CNAME), name)
+    async def _end_of_chain(self, name: str, ask: Callable[[str], Awaitable[Message]]) -> tuple[str, Message]:
+        path = [name]
+        while (alias := alias_of(answer := await ask(path[-1]), path[-1])) is not None:
+            if alias in path:
+                raise DnsFailed(f"the CNAME records of {name} lead in a circle: {' -> '.join([*path, alias])}")
+            if len(path) > MAX_HOPS:
+                raise DnsFailed(f"more than {MAX_HOPS} CNAME records follow one another: {' -> '.join(path)}")
+            path.append(alias)
+        return path[-1], answer
 
-    async def _at_authority(self, name: str) -> _Found:
-        """Ask for a name's CNAME at the servers of the zone its parent is in, or of a zone that those point to."""
+    async def _ask_for_alias(self, name: str) -> Message:
+        if self._config.ask_authoritative and not self._config.propagation_wait:
+            return (await self._at_authority(name)).answer
+        return await self._resolve(name, CNAME)
+
+    async def _at_authority(self, name: str, kind: RdataType = CNAME) -> _Found:
+        """Ask for a name's records at the servers of the zone its parent is in, or of a zone that those point to."""
         zone = await self._zone_of(enclosing(name)[1:] or (name,))
         for _ in range(_MAX_CUTS):
-            answer = await self._ask_any(zone, name)
+            answer = await self._ask_any(zone, name, kind)
             below = referral(answer, name, zone)
             if below is None:
-                zone = zone_of(answer, name) or zone
-                self._zones.put(name, zone)
-                return _Found(zone, alias_of(answer, name))
+                own = zone_of(answer, name)
+                if own is not None or kind == CNAME:  # who has a CNAME is not the apex of a zone of its own
+                    self._zones.put(name, own if own is not None else zone)
+                return _Found(own if own is not None else zone, answer)
             zone = below
         raise DnsFailed(f"the zone of {name} can't be found: more than {_MAX_CUTS} delegations follow one another")
 
-    async def _ask_any(self, zone: str, name: str) -> Message:
+    async def _ask_any(self, zone: str, name: str, kind: RdataType) -> Message:
         try:
-            return await self._first_usable(await self._servers_of(zone), name, CNAME, recurse=False)
+            return await self._first_usable(await self._servers_of(zone), name, kind, recurse=False)
         except DnsFailed:
             self.forget(name)
             raise
