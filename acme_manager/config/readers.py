@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from acme_manager.domain.calendar import parse_span, parse_zone
 from acme_manager.domain.durations import parse_go_duration
 from acme_manager.domain.renewal import parse_window
 from acme_manager.errors import InvalidRequest
@@ -130,6 +131,24 @@ def renewal_window(value: Any) -> str:
     except InvalidRequest as error:
         raise ValueError(f"{error}; like '20-30' or '30'") from None
     return window
+
+
+def spans(value: Any) -> tuple[str, ...]:
+    """Times that come again, as domain/calendar.py has them."""
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list, not {kind_of(value)}")
+    for number, span in enumerate(value, 1):
+        try:
+            parse_span(text(span))
+        except ValueError as error:
+            raise ValueError(f"entry {number} {error}") from None
+    return tuple(value)
+
+
+def time_zone(value: Any) -> str:
+    """A time zone by its IANA name."""
+    parse_zone(text(value))
+    return str(value)
 
 
 def api_key_hash(value: Any) -> str:

@@ -176,6 +176,13 @@ def test_the_booleans_of_yaml_1_1_are_booleans(file: File, word: str) -> None:
     assert file.load(text).issuers["le"].unregister is True
 
 
+def test_the_times_of_renewals_are_lists_of_spans_in_a_time_zone(file: File) -> None:
+    file.common.update(renewal_windows=["tue 06:00-10:00"], renewal_freezes=["dec"], renewal_timezone="Europe/Berlin")
+    common = file.load().common
+    assert (common.renewal_windows, common.renewal_freezes) == (("tue 06:00-10:00",), ("dec",))
+    assert common.renewal_timezone == "Europe/Berlin"
+
+
 @pytest.mark.parametrize(("value", "read"), [("20-30", "20-30"), (30, "30"), ("7", "7")])
 def test_renewal_days_may_be_a_number(file: File, value: object, read: str) -> None:
     file.common["cert_days_renewal"] = value
@@ -236,6 +243,12 @@ def test_no_secret_is_in_a_repr(file: File) -> None:
         ("common", "cert_timeout", -1, "between 1 and 86400 seconds"),
         ("common", "cert_timeout", float("nan"), "between 1 and 86400 seconds"),
         ("common", "cert_timeout", "240", "a number of seconds without quotes or unit, not text"),
+        ("common", "renewal_windows", "tue", "must be a list, not text"),
+        ("common", "renewal_windows", ["mon", "toe 06:00-10:00"], "entry 2 has days that are none: write days, hours"),
+        ("common", "renewal_windows", ["mon 10:00-25:00"], "from 00:00 to 24:00"),
+        ("common", "renewal_freezes", ["2026-12-20..2026-12-01"], "write the earlier date first"),
+        ("common", "renewal_freezes", [12], "put it in quotes"),
+        ("common", "renewal_timezone", "Mars/Olympus", "like UTC, Europe/Berlin"),
         ("common", "rootpath_account", 5, "put it in quotes"),
         ("common", "http_client_retry_max", 1.5, "a whole number without quotes"),
         ("common", "http_client_retry_max", True, "a whole number without quotes, not true or false"),
