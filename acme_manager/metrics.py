@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Gauge, disable_created_metrics
+from prometheus_client.core import Metric, UnknownMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from acme_manager import __version__
 
@@ -45,3 +48,23 @@ def _register_build_info(registry: CollectorRegistry, program: str) -> None:
     for name in ("build_info", f"{program}_build_info"):  # the guide's name, and that of the Go original's dashboards
         info = Gauge(f"{PREFIX}_{name}", "Version and platform of the program; always 1", facts, registry=registry)
         info.labels(**facts).set(1)
+
+
+class ExactCounter(Collector):
+    """A count that is shown under exactly its name.
+
+    Some counters of the guide lack the suffix `_total`, which the library appends to every counter, and which OpenMetrics
+    demands of one; so they are shown without a type. `rate()` and `increase()` do not ask for it.
+    """
+
+    def __init__(self, name: str, help: str, registry: CollectorRegistry) -> None:
+        self._name, self._help, self._count = name, help, 0
+        registry.register(self)
+
+    def inc(self) -> None:
+        """Count one."""
+        self._count += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        yield UnknownMetricFamily(self._name, self._help, self._count)

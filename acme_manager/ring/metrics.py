@@ -69,6 +69,12 @@ def _memberlist(figures: Mapping[str, Any]) -> Iterator[Metric]:
     yield gauge("cluster_node_health_score", "Health of this node, 0 is well", figures["health_score"])
     yield gauge("kv_store_count", "Keys in the shared map", sum(entries["keys"].values()))
     yield _labelled_gauge(
+        "kv_keys",
+        "Keys in the shared map by the first part of their name, deleted ones that are remembered included",
+        ["type"],
+        Counter(entries["keys"]) + Counter(entries["tombstones"]),
+    )
+    yield _labelled_gauge(
         "memberlist_client_kv_store_value_tombstones",
         "Deleted keys that are remembered",
         ["key"],

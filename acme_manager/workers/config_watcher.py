@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 import attrs
 import structlog
 import trio
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from acme_manager.config.model import Config
 from acme_manager.errors import ConfigInvalid
+from acme_manager.metrics import ExactCounter
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ class ConfigWatcher:
     load: Callable[[], Config]
     appliers: Sequence[Callable[[Config], None]]
     _error: Gauge
-    _reloads: Counter
+    _reloads: ExactCounter
 
     @classmethod
     def on(
@@ -38,7 +39,7 @@ class ConfigWatcher:
     ) -> ConfigWatcher:
         """With its metrics, under the guide's names."""
         error = Gauge("acme_manager_config_error", "1 while config.yml can't be used", registry=registry)
-        reloads = Counter("acme_manager_config_reload", "Changes of config.yml that were applied", registry=registry)
+        reloads = ExactCounter("acme_manager_config_reload", "Changes of config.yml that were applied", registry)
         return cls(current, load, appliers, error, reloads)
 
     async def look(self) -> None:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from prometheus_client import Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from acme_manager import __version__
-from acme_manager.metrics import new_registry
+from acme_manager.metrics import ExactCounter, new_registry
 
 
 def test_the_registry_tells_the_version_under_the_label_names_that_dashboards_know() -> None:
@@ -23,3 +24,11 @@ def test_registries_are_independent_and_counters_are_one_series_each() -> None:
         assert "process_resident_memory_bytes" in text
         assert "acme_manager_x_total 1.0" in text
         assert "_created" not in text
+
+
+def test_an_exact_counter_keeps_its_name_in_both_formats() -> None:
+    registry = CollectorRegistry()
+    counter = ExactCounter("acme_manager_x_created", "x", registry)
+    counter.inc()
+    for text in (generate_latest(registry).decode(), openmetrics.generate_latest(registry).decode()):
+        assert "\nacme_manager_x_created 1.0\n" in text
