@@ -37,6 +37,7 @@ from acme_manager.services.journal import Journal
 from acme_manager.services.progress import Progress
 from acme_manager.services.reconciling import Reconciler
 from acme_manager.services.reign import Reign
+from acme_manager.services.settings import Settings
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
@@ -130,7 +131,7 @@ def assemble(
     issuers: Issuers,
 ) -> Node:
     """Everything above the adapters. Nothing of it runs yet."""
-    watch = IssuerHealth(issuers)
+    watch, settings = IssuerHealth(issuers), Settings(config)
     clock, state, progress, jobs = SystemClock(), State(ring), Progress(), Jobs()
     counters = Counters(ring, state, progress, clock)
     prefix = config.vault.certificate_prefix
@@ -142,7 +143,7 @@ def assemble(
         issuers=issuers,
         progress=progress,
         clock=clock,
-        common=config.common,
+        settings=settings,
     )
     certificates = Certificates(state, issuing, jobs)
     reconciler = Reconciler(
@@ -162,7 +163,7 @@ def assemble(
     services = Services(
         cluster=ring,
         certificates=certificates,
-        tokens=Tokens(storage, state, clock, prefix=config.vault.token_prefix, api_key_hash=config.common.api_key_hash),
+        tokens=Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix),
         challenges=HttpChallenges(ring, ring.leads),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         progress=progress,

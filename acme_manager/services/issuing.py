@@ -34,6 +34,7 @@ from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Flight
 from acme_manager.services.journal import Journal, OrderRecord
 from acme_manager.services.progress import Progress
+from acme_manager.services.settings import Settings
 from acme_manager.services.spool import Spool
 from acme_manager.services.store import CertificateStore
 
@@ -54,8 +55,13 @@ class Issuing:
     issuers: Issuers
     progress: Progress
     clock: Clock
-    common: Common
+    settings: Settings
     unfinished: dict[str, OrderRecord] = attrs.field(factory=dict)  # by the certificate's key
+
+    @property
+    def common(self) -> Common:
+        """The settings as they are now."""
+        return self.settings.common
 
     async def read_journal(self) -> list[OrderRecord]:
         """Take note of what an earlier leader left unfinished."""

@@ -23,6 +23,7 @@ from acme_manager.domain.token import (
 )
 from acme_manager.errors import Complaint, InvalidRequest, NotAuthenticated, TokenNotFound
 from acme_manager.ports import Clock, Storage
+from acme_manager.services.settings import Settings
 from acme_manager.services.state import State
 from acme_manager.storage import keys
 
@@ -30,9 +31,9 @@ from acme_manager.storage import keys
 class Tokens:
     """The verbs of `/api/v1/token`."""
 
-    def __init__(self, storage: Storage, state: State, clock: Clock, *, prefix: str, api_key_hash: str) -> None:
+    def __init__(self, storage: Storage, state: State, clock: Clock, settings: Settings, *, prefix: str) -> None:
         self._storage, self._state, self._clock = storage, state, clock
-        self._prefix, self._api_key_hash = prefix, api_key_hash
+        self._settings, self._prefix = settings, prefix
 
     async def create(self, params: TokenParams) -> tuple[Token, str]:
         """Make a token; returns it and its bearer value, which nobody can learn again. Raises InvalidRequest."""
@@ -78,7 +79,8 @@ class Tokens:
 
     def check_api_key(self, key: str) -> None:
         """Raise NotAuthenticated unless this is the administrator's key. Without a configured hash none is."""
-        if not self._api_key_hash or not matches_hash(key, self._api_key_hash):
+        expected = self._settings.common.api_key_hash
+        if not expected or not matches_hash(key, expected):
             raise NotAuthenticated("API Key not valid")
 
     async def _write(self, token_id: str, params: TokenParams) -> tuple[Token, str]:

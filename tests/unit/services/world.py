@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from acme_manager.config.model import Common, IssuerConfig
+from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
 from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
 from acme_manager.ring.alone import Alone
@@ -23,6 +23,7 @@ from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
 from acme_manager.services.progress import Progress
 from acme_manager.services.reconciling import Reconciler
+from acme_manager.services.settings import Settings
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
@@ -32,6 +33,13 @@ from tests.fakes.ca import MemoryCa
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ALICE = Token(id="t-alice", token_hash=hash_secret("s"), username="alice", scope=tuple(Scope))
+
+
+def settings_with(common: Common, *issuers: IssuerConfig) -> Settings:
+    vault = VaultConfig(
+        url="http://127.0.0.1", role_id="", secret_id="", secret_engine="secret", certificate_prefix="certificates"
+    )
+    return Settings(Config(common=common, issuers={one.name: one for one in issuers}, vault=vault))
 
 
 class FixedClock:
@@ -77,6 +85,7 @@ async def open_world(
         http_solver=challenges,
         dns_solver=lambda _name: challenges,
     )
+    settings = settings_with(attrs.evolve(common or Common(), api_key_hash=hash_secret("admin")), config, bare)
     with state.following():
         issuing = Issuing(
             cluster=cluster,
@@ -86,7 +95,7 @@ async def open_world(
             issuers=issuers,
             progress=progress,
             clock=FixedClock(),
-            common=common or Common(),
+            settings=settings,
         )
         certificates = Certificates(state, issuing, jobs)
         reconciler = Reconciler(
@@ -105,7 +114,7 @@ async def open_world(
             state=state,
             issuing=issuing,
             certificates=certificates,
-            tokens=Tokens(storage, state, FixedClock(), prefix="tokens", api_key_hash=hash_secret("admin")),
+            tokens=Tokens(storage, state, FixedClock(), settings, prefix="tokens"),
             challenges=challenges,
             progress=progress,
             counters=Counters(cluster, state, progress, FixedClock()),
