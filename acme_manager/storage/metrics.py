@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -29,13 +29,26 @@ class Outcomes:
 
 @attrs.frozen(kw_only=True)
 class StorageMetrics:
-    """Counters of the Vault adapter. Finding nothing is a success; destroying and purging count as deleting."""
+    """Counters of the Vault adapter. Finding nothing is a success; destroying and purging count as deleting.
 
-    get: Outcomes
-    put: Outcomes
-    delete: Outcomes
+    Operations on secrets are counted twice: by the guide's names, and by those of later versions of the Go original.
+    """
+
+    secrets: Mapping[str, Outcomes]  # by operation: get, put, delete
+    by_type: Counter  # secret_type: certificate, token, unknown; operation; status: success, failed
     logins: Outcomes
     retries: Counter
+
+    @contextmanager
+    def secret(self, operation: str, secret_type: str) -> Iterator[None]:
+        """Count what the block does, as Outcomes.count does."""
+        try:
+            with self.secrets[operation].count():
+                yield
+        except Exception:
+            self.by_type.labels(secret_type, operation, "failed").inc()
+            raise
+        self.by_type.labels(secret_type, operation, "success").inc()
 
     @classmethod
     def register(cls, registry: CollectorRegistry) -> StorageMetrics:
@@ -51,9 +64,17 @@ class StorageMetrics:
             )
 
         return cls(
-            get=outcomes("get_secret", "Reads of secrets in Vault"),
-            put=outcomes("put_secret", "Writes of secrets to Vault"),
-            delete=outcomes("delete_secret", "Deletions of secrets in Vault"),
+            secrets={
+                "get": outcomes("get_secret", "Reads of secrets in Vault"),
+                "put": outcomes("put_secret", "Writes of secrets to Vault"),
+                "delete": outcomes("delete_secret", "Deletions of secrets in Vault"),
+            },
+            by_type=Counter(
+                "acme_manager_vault_secret_operations",
+                "Operations on secrets in Vault.",
+                ["secret_type", "operation", "status"],
+                registry=registry,
+            ),
             logins=outcomes("login", "AppRole logins at Vault"),
             retries=counter("request_retries", "Requests to Vault that were repeated after a passing failure."),
         )

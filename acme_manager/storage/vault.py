@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from acme_manager.config.model import VaultConfig
 from acme_manager.errors import StaleVersion, StorageDenied, StorageUnavailable
 from acme_manager.ports import Versioned, VersionInfo
 from acme_manager.storage.errors import Need, Refusal, Unreachable, in_our_words, may_pass, wait_after
-from acme_manager.storage.keys import check_key, clean_prefix
+from acme_manager.storage.keys import certificate_id_from_key, check_key, clean_prefix, token_id_from_key
 from acme_manager.storage.login import Login
 from acme_manager.storage.metrics import StorageMetrics
 from acme_manager.storage.transport import Draft, Transport
@@ -66,7 +66,7 @@ class VaultStorage:
     async def get(self, key: str, version: int | None = None) -> Versioned:
         """See ports.Storage. A version that never was, or was pruned, reads as version 0 without a value."""
         need = self._need("read", "data", key)
-        with self._metrics.get.count():
+        with self._counted("get", key):
             try:
                 answer = await self._ask(
                     need,
@@ -81,7 +81,7 @@ class VaultStorage:
         """See ports.Storage."""
         need = self._need("create, update", "data", key)
         document = dict(value)
-        with self._metrics.put.count():
+        with self._counted("put", key):
             try:
                 answer = await self._ask(
                     need, lambda: self._kv.create_or_update_secret(key, document, expected, self._engine)
@@ -98,7 +98,7 @@ class VaultStorage:
     async def delete(self, key: str) -> None:
         """See ports.Storage."""
         need = self._need("delete", "data", key)
-        await self._remove(need, lambda: self._kv.delete_latest_version_of_secret(key, self._engine))
+        await self._remove(key, need, lambda: self._kv.delete_latest_version_of_secret(key, self._engine))
 
     async def list(self, prefix: str) -> Sequence[str]:
         """See ports.Storage."""
@@ -121,12 +121,12 @@ class VaultStorage:
         need = self._need("update", "destroy", key)
         numbers = sorted(versions)
         if numbers:
-            await self._remove(need, lambda: self._kv.destroy_secret_versions(key, numbers, self._engine))
+            await self._remove(key, need, lambda: self._kv.destroy_secret_versions(key, numbers, self._engine))
 
     async def purge(self, key: str) -> None:
         """See ports.Storage."""
         need = self._need("delete", "metadata", key)
-        await self._remove(need, lambda: self._kv.delete_metadata_and_all_versions(key, self._engine))
+        await self._remove(key, need, lambda: self._kv.delete_metadata_and_all_versions(key, self._engine))
 
     async def health(self) -> str | None:
         """None when the store can be used, else what is wrong, in words for `/ready`.
@@ -158,9 +158,18 @@ class VaultStorage:
         names: Sequence[str] = _field(answer, need, "keys")
         return names
 
-    async def _remove(self, need: Need, request: Draft) -> None:
+    def _counted(self, operation: str, key: str) -> AbstractContextManager[None]:
+        return self._metrics.secret(operation, self._secret_type(key))
+
+    def _secret_type(self, key: str) -> str:
+        """As the Go original names it in its metrics."""
+        if certificate_id_from_key(self._config.certificate_prefix, key):
+            return "certificate"
+        return "token" if token_id_from_key(self._config.token_prefix, key) else "unknown"
+
+    async def _remove(self, key: str, need: Need, request: Draft) -> None:
         """Do what needs no answer, and may find that there is nothing to do."""
-        with self._metrics.delete.count():
+        with self._counted("delete", key):
             try:
                 await self._ask(need, request)
             except Refusal as refusal:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from acme_manager.config.model import VaultConfig
+from acme_manager.errors import StorageUnavailable
 from acme_manager.storage.metrics import StorageMetrics
 from acme_manager.storage.vault import backoff
 
@@ -28,3 +30,16 @@ def test_the_metrics_have_the_guides_names() -> None:
     for operation in ("get", "put", "delete"):
         for outcome in ("success", "failed"):
             assert f"acme_manager_vault_{operation}_secret_{outcome}_total 0.0" in lines
+
+
+def test_an_operation_counts_under_the_name_of_its_kind_and_of_its_secrets_type() -> None:
+    registry = CollectorRegistry()
+    metrics = StorageMetrics.register(registry)
+    with metrics.secret("get", "token"):
+        pass
+    with pytest.raises(StorageUnavailable), metrics.secret("get", "token"):
+        raise StorageUnavailable("sealed")
+    for status in ("success", "failed"):
+        assert registry.get_sample_value(f"acme_manager_vault_get_secret_{status}_total") == 1
+        labels = {"secret_type": "token", "operation": "get", "status": status}
+        assert registry.get_sample_value("acme_manager_vault_secret_operations_total", labels) == 1
