@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from acme_manager.dns.propagation import Timing
 from acme_manager.dns.rfc2136 import Rfc2136, read_settings
@@ -17,6 +17,15 @@ class PatientProvider(DnsProvider, Protocol):
     @property
     def timing(self) -> Timing:
         """How long to wait, and how often to look."""
+        ...
+
+
+@runtime_checkable
+class KnowsItsZones(Protocol):
+    """A provider that can tell without writing whether it is in charge of a name."""
+
+    async def own_zone(self, name: str) -> str:
+        """The zone of its own that a name is in. Raises DnsFailed, also when the provider can't be used."""
         ...
 
 

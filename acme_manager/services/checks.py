@@ -28,15 +28,15 @@ def check_certificate_params(caller: Token, params: CertificateParams, common: C
         raise InvalidRequest("missing 'issuer' and/or 'domain' parameter", "issuer" if not params.issuer else "domain")
     complaints = _Complaints()
     complaints.collect(issuers.get, params.issuer)
-    complaints.collect(_check_name, params.name)
+    complaints.collect(check_name, params.name)
     domain = complaints.collect(parse_identifier, params.domain)
     san = complaints.collect(parse_san, params.san) or ()
-    complaints.collect(_check_days, params, common)
+    complaints.collect(check_days, params, common)
     if params.dns_challenge and params.http_challenge:
         complaints.add("dns_challenge", "'dns_challenge' and 'http_challenge' are mutually exclusive")
     complaints.collect(parse_labels, params.labels)
     if domain is not None and not complaints.about("san"):
-        complaints.collect(_check_key, params, (domain, *san), common)
+        complaints.collect(check_key, params, (domain, *san), common)
     complaints.raise_if_any()
     assert domain is not None
     wanted = Certificate(
@@ -94,7 +94,8 @@ class _Complaints:
             raise InvalidRequest(self._found[0].message, self._found[0].where, self._found)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """The name must do as a part of paths and URLs. Raises InvalidRequest."""
     if "/" in name or "\\" in name:
         what = "must not contain a path separator"
     elif name == "." or ".." in name:
@@ -108,7 +109,8 @@ def _check_name(name: str) -> None:
     raise InvalidRequest(f"invalid 'name' parameter: name \"{name}\" {what}", "name")
 
 
-def _check_days(params: CertificateParams, common: Common) -> None:
+def check_days(params: CertificateParams, common: Common) -> None:
+    """Lifetime and renewal must fit together. Raises InvalidRequest."""
     window = parse_window(params.renewal_days or common.cert_days_renewal)
     if params.days < 0:
         raise InvalidRequest("invalid 'days' parameter: it must not be negative", "days")
@@ -118,7 +120,8 @@ def _check_days(params: CertificateParams, common: Common) -> None:
         )
 
 
-def _check_key(params: CertificateParams, identifiers: tuple[Identifier, ...], common: Common) -> None:
+def check_key(params: CertificateParams, identifiers: tuple[Identifier, ...], common: Common) -> None:
+    """The CSR must be for these names, or the kind of key one that we make. Raises InvalidRequest."""
     if params.csr:
         check_csr(parse_csr(params.csr), identifiers)
     elif not common.server_managed_keys:

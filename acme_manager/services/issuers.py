@@ -39,13 +39,17 @@ class Issuers:
         """The configured names, sorted."""
         return sorted(self._issuers)
 
+    def has(self, name: str, issuer: Issuer) -> bool:
+        """Whether this is what the name stands for now."""
+        return name in self._issuers and self._issuers[name].issuer is issuer
+
     def get(self, name: str) -> Issuer:
         """The CA of that name. Raises InvalidRequest."""
         return self._find(name).issuer
 
     def solver_for(self, certificate: Certificate) -> Solver:
         """Who answers the challenges for a certificate: its own choice, else the issuer's. Raises InvalidRequest."""
-        dns, http = self._choice(certificate)
+        dns, http = self.choice(certificate)
         if dns:
             _refuse(
                 certificate, IdentifierType.IP, "dns_challenge", "dns-01 can't prove an IP address; use http_challenge"
@@ -58,7 +62,8 @@ class Issuers:
             raise InvalidRequest("a wildcard needs dns-01; use dns_challenge", "http_challenge")
         return self._http_solver
 
-    def _choice(self, certificate: Certificate) -> tuple[str, str]:
+    def choice(self, certificate: Certificate) -> tuple[str, str]:
+        """The `dns_challenge` or the `http_challenge` for a certificate; the other is empty. Raises InvalidRequest."""
         if certificate.dns_challenge or certificate.http_challenge:
             return certificate.dns_challenge, certificate.http_challenge
         config = self._find(certificate.issuer).config
