@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import attrs
 
 from acme_manager.config.flags import Flags
+from acme_manager.domain.budget import Limits, preset_for
 
 __all__ = ["Common", "Config", "DnsConfig", "Flags", "IssuerConfig", "Plugin", "VaultConfig"]
 
@@ -74,6 +76,9 @@ class IssuerConfig:
     ca_bundle: Path | None = None  # PEM; trusted for this CA in addition to the system's roots
     max_orders: int = 8  # orders in flight at once
     preferred_chain: str = ""  # common name of the issuer at the top of the chain to prefer
+    limits: Limits = attrs.field(  # the CA's rate limits, which we stay below
+        default=attrs.Factory(lambda self: preset_for(urlsplit(self.ca_dir_url).hostname or ""), takes_self=True)
+    )
 
 
 @attrs.frozen(kw_only=True)

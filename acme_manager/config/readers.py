@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from acme_manager.domain.budget import PRESETS, Exempt, Limit
 from acme_manager.domain.calendar import parse_span, parse_zone
-from acme_manager.domain.durations import parse_go_duration
+from acme_manager.domain.durations import parse_go_duration, parse_prometheus_duration
 from acme_manager.domain.renewal import parse_window
 from acme_manager.errors import InvalidRequest
 
@@ -149,6 +150,37 @@ def time_zone(value: Any) -> str:
     """A time zone by its IANA name."""
     parse_zone(text(value))
     return str(value)
+
+
+def rate_limit(value: Any) -> Limit | None:
+    """`COUNT/PERIOD`; None for the word `none`."""
+    if value == "none":
+        return None
+    count, _, period = text(value).partition("/")
+    wrong = "must be how many in which time, like 300/3h or 50/7d, or none"
+    if not re.fullmatch("[0-9]{1,9}", count):
+        raise ValueError(wrong)
+    try:
+        limit = Limit(int(count), parse_prometheus_duration(period))
+    except ValueError as error:
+        raise ValueError(wrong) from error
+    if not limit.count or not limit.period:
+        raise ValueError(wrong)
+    return limit
+
+
+def preset(value: Any) -> str:
+    """The name of limits that we know."""
+    if text(value) not in PRESETS:
+        raise ValueError(f"must be one of {', '.join(PRESETS)}")
+    return str(value)
+
+
+def exemption(value: Any) -> Exempt:
+    """Which renewals a CA does not refuse."""
+    if text(value) not in set(Exempt):
+        raise ValueError(f"must be one of {', '.join(Exempt)}")
+    return Exempt(value)
 
 
 def api_key_hash(value: Any) -> str:

@@ -26,6 +26,7 @@ from acme_manager.config import readers
 from acme_manager.config.document import Steps
 from acme_manager.config.model import Common, IssuerConfig, Plugin, VaultConfig
 from acme_manager.config.readers import Reader
+from acme_manager.domain.budget import PRESETS, Kind, Limits
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 Problem = tuple[Steps, str]
@@ -63,6 +64,11 @@ _READERS: dict[type, dict[str, Reader]] = {
         "ca_bundle": readers.certificates,
         "max_orders": _COUNT,
     },
+    Limits: {
+        "preset": readers.preset,
+        **dict.fromkeys(Kind, readers.rate_limit),
+        "renewals_exempt": readers.exemption,
+    },
     VaultConfig: {
         "url": readers.http_url,
         "role_id": readers.filled,
@@ -82,6 +88,7 @@ _NEEDED = {
     "name": "a name of its own for this plugin",
     "path": "the absolute path of the program",
     "ca_dir_url": "the URL of the CA's ACME directory",
+    "preset": f"the limits to start from, one of {', '.join(PRESETS)}",
     "url": "the URL of Vault or OpenBao",
     "role_id": "the role id of our AppRole",
     "secret_id": "a secret id of our AppRole",
@@ -143,6 +150,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(bool, lambda value, _: readers.truth(value))
     converter.register_structure_hook(int, lambda value, _: readers.whole(-(2**63), 2**63)(value))
     converter.register_structure_hook(Path, lambda value, _: readers.path(value))
+    converter.register_structure_hook(Limits, _limits_hook(converter))
     for section in (Plugin, Common, IssuerConfig, VaultConfig):
         converter.register_structure_hook(section, _section_hook(converter, section))
     return converter
@@ -165,6 +173,22 @@ def _section_hook(converter: Converter, section: type[attrs.AttrsInstance]) -> A
         if not isinstance(raw, dict):
             raise ValueError(f"must be a mapping, lines of 'key: value', not {readers.kind_of(raw)}")
         return inner({key: value for key, value in raw.items() if key not in known or not _is_zero(value)}, section)
+
+    return hook
+
+
+def _limits_hook(converter: Converter) -> Any:
+    """Reads a preset's name, or a section that begins with one and puts figures of its own in the place of some."""
+    section = _section_hook(converter, Limits)
+
+    def hook(raw: Any, wanted: Any) -> Limits:
+        if isinstance(raw, str):
+            return PRESETS[readers.preset(raw)]
+        if not isinstance(raw, dict):
+            raise ValueError(f"must be a preset ({', '.join(PRESETS)}) or a mapping, not {readers.kind_of(raw)}")
+        read = section(raw, wanted)
+        own = {name: getattr(read, name) for name, value in raw.items() if not _is_zero(value)}
+        return attrs.evolve(PRESETS[read.preset], **own)
 
     return hook
 

@@ -16,6 +16,8 @@ from acme_manager.config.flag import Flag, Kind, flags_of
 from acme_manager.config.load import load
 from acme_manager.config.model import Common, Flags, IssuerConfig, Plugin, VaultConfig
 from acme_manager.config.schema import keys_of
+from acme_manager.domain import budget
+from acme_manager.domain.budget import PRESETS, Limits
 from acme_manager.errors import ConfigInvalid
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +27,7 @@ SECTIONS = {
     "`common`": Common,
     "`common.plugins[]`": Plugin,
     "`issuer.<name>`": IssuerConfig,
+    "`issuer.<name>.limits`": Limits,
     "`storage.vault`": VaultConfig,
 }
 
@@ -58,10 +61,17 @@ def test_the_keys_of_a_section_are_documented_with_their_defaults(heading: str) 
         if field.name in table and type(field.default) in {bool, int, float} and field.name != "rate_limit_window":
             shown = table[field.name][1]
             assert shown == format_value(Kind.INT, field.default).removesuffix(".0"), field.name
-        elif field.name in table and isinstance(field.default, str) and field.name != "checksum":
+        elif field.name in table and isinstance(field.default, str) and field.name not in {"checksum", "renewals_exempt"}:
             assert table[field.name][1] == (field.default or "none"), field.name
         elif field.name in table and field.default is attrs.NOTHING:
             assert table[field.name][1] == "needed", field.name
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_presets_of_limits_are_documented_with_their_figures(name: str) -> None:
+    preset = PRESETS[name]
+    figures = [str(preset.of(kind) or "none") for kind in budget.Kind]
+    assert f"| {name} | {' | '.join(figures)} | {preset.renewals_exempt} |\n" in DOCUMENT
 
 
 def test_every_variable_is_documented() -> None:

@@ -5,11 +5,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import yaml
 
 from acme_manager.config.load import load
 from acme_manager.config.model import Common, Config, IssuerConfig, Plugin, VaultConfig
+from acme_manager.domain.budget import PRESETS, Exempt, Limit
 from acme_manager.errors import ConfigInvalid
 
 MINIMAL: dict[str, Any] = {
@@ -274,6 +276,8 @@ def test_no_secret_is_in_a_repr(file: File) -> None:
         ("issuer.le", "certificate_timeout", 10**6, "between 1 and 86400 seconds"),
         ("issuer.le", "max_orders", 5000, "between 1 and 1000"),
         ("issuer.le", "ca_bundle", "/nonexistent", "can't be read: No such file or directory"),
+        ("issuer.le", "limits", "zerossl", "must be one of letsencrypt, letsencrypt-staging, none"),
+        ("issuer.le", "limits", 300, "must be a preset (letsencrypt, letsencrypt-staging, none) or a mapping"),
         ("storage.vault", "url", "vault.example:8200", "begins with https:// or http://"),
         ("storage.vault", "role_id", "", "is missing"),
         ("storage.vault", "secret_id", 12345, "put it in quotes"),
@@ -293,6 +297,54 @@ def test_a_wrong_value_is_named_with_what_would_be_right(
     assert remedy in said[f"{section}.{key}"]
     assert "hidden" not in str(said)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("preset", None, "is missing: the limits to start from, one of letsencrypt, letsencrypt-staging, none"),
+        ("preset", "le", "must be one of letsencrypt"),
+        ("new_orders", 300, "must be text"),
+        ("new_orders", "300", "how many in which time, like 300/3h or 50/7d, or none"),
+        ("new_orders", "0/3h", "how many in which time"),
+        ("new_orders", "300/0", "how many in which time"),
+        ("new_orders", "300/3 hours", "how many in which time"),
+        ("new_order", "300/3h", "did you mean 'new_orders'?"),
+        ("renewals_exempt", True, "must be text, but YAML reads it as true or false"),
+        ("renewals_exempt", "some", "must be one of none, ari, all"),
+    ],
+)
+def test_a_wrong_limit_is_named_with_what_would_be_right(file: File, key: str, value: object, remedy: str) -> None:
+    file.issuer["limits"] = {"preset": "none", key: value}
+    said = file.complaints()
+    assert remedy in said[f"issuer.le.limits.{key}"]
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "preset"),
+    [
+        ("https://acme-v02.api.letsencrypt.org/directory", "letsencrypt"),
+        ("https://ACME-staging-v02.api.letsencrypt.org/directory", "letsencrypt-staging"),
+        ("https://letsencrypt.org.example/directory", "none"),
+    ],
+)
+def test_limits_that_are_not_configured_are_those_of_the_ca(file: File, url: str, preset: str) -> None:
+    file.issuer["ca_dir_url"] = url
+    assert file.load().issuers["le"].limits == PRESETS[preset]
+
+
+def test_limits_are_a_preset_with_or_without_figures_of_ones_own(file: File) -> None:
+    file.issuer["limits"] = "letsencrypt"
+    assert file.load().issuers["le"].limits == PRESETS["letsencrypt"]
+    own = {"preset": "letsencrypt", "new_orders": "900/1h30m", "certificates_per_set": "none", "renewals_exempt": "ari"}
+    file.issuer["limits"] = {**own, "certificates_per_domain": None}
+    assert file.load().issuers["le"].limits == attrs.evolve(
+        PRESETS["letsencrypt"],
+        new_orders=Limit(900, 5400.0),
+        certificates_per_set=None,
+        renewals_exempt=Exempt.ARI,
+    )
 
 
 def test_everything_wrong_is_said_at_once_each_with_its_line(file: File) -> None:

@@ -1,0 +1,261 @@
+"""Budgets: what we may order at a CA, so that it never has to refuse us for its rate limits.
+
+Every limit is a token bucket kept as one instant, when it is full again (the generic cell rate algorithm). Let's
+Encrypt keeps its own in the same way, so ours can be a bound for them: at any time they hold no less than ours.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import attrs
+
+from acme_manager.domain.names import Identifier
+from acme_manager.domain.suffixes import registered_domain
+
+_LAG = timedelta(minutes=5)
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+@attrs.frozen
+class Limit:
+    """A bucket of `count` tokens that fills within `period` seconds, one token at a time. `full_at` of one that nobody
+    has drawn on is any instant of the past."""
+
+    count: int
+    period: float
+
+    @property
+    def interval(self) -> timedelta:
+        """What it takes for one token to come back."""
+        return timedelta(microseconds=-(-round(self.period * 10**6) // self.count))
+
+    @property
+    def lag(self) -> timedelta:
+        """How much later than we the CA may count: it counts orders when they arrive, and certificates when they are
+        issued. It also covers nodes whose clocks differ, and the last words of a leader that was killed."""
+        return min(_LAG, self._window / 20)
+
+    @property
+    def _window(self) -> timedelta:
+        return self.interval * self.count
+
+    def wait(self, full_at: datetime, at: datetime, *, keep: float = 0) -> timedelta:
+        """How long until there is a token to spend, over a share of `keep` that others are to find in the bucket."""
+        most = max(timedelta(), (self._window - self.interval) - self._window * keep)
+        return max(timedelta(), self._drained(full_at, at) - most)
+
+    def spend(self, full_at: datetime, at: datetime) -> datetime:
+        """When the bucket will be full with one token less in it; none can be emptier than empty."""
+        counted = at + self.lag
+        return min(max(full_at, counted) + self.interval, counted + self._window)
+
+    def left(self, full_at: datetime, at: datetime) -> int:
+        """How many tokens there are."""
+        return max(0, (self._window - self._drained(full_at, at)) // self.interval)
+
+    def _drained(self, full_at: datetime, at: datetime) -> timedelta:
+        # A bucket that says more was written by a clock far ahead of ours.
+        return max(timedelta(), min(full_at - at, self._window + self.lag))
+
+    def __str__(self) -> str:
+        unit = next((unit for unit, seconds in _UNITS.items() if self.period % seconds == 0), "s")
+        return f"{self.count}/{self.period / _UNITS[unit]:g}{unit}"
+
+
+class Kind(enum.StrEnum):
+    """What is limited. The value is the setting's name."""
+
+    ORDERS = "new_orders"
+    DOMAIN = "certificates_per_domain"
+    SET = "certificates_per_set"
+    FAILURES = "failed_authorizations"
+    IN_A_ROW = "consecutive_failures"
+
+
+class Exempt(enum.StrEnum):
+    """Which renewals a CA does not refuse for its limits."""
+
+    NONE = "none"
+    ARI = "ari"
+    """Orders that say which certificate they replace (RFC 9773), from every limit."""
+    ALL = "all"
+    """Those, and other orders for the very names of an earlier certificate, from the limits of orders and domains."""
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """`issuer.<name>.limits`: a CA's rate limits, and what none of its own figures replaces."""
+
+    preset: str
+    new_orders: Limit | None = None  # of our account
+    certificates_per_domain: Limit | None = None  # of a registered domain, an IPv4 address, an IPv6 /64
+    certificates_per_set: Limit | None = None  # of exactly the same names
+    failed_authorizations: Limit | None = None  # of a name
+    consecutive_failures: Limit | None = None  # of a name, without a success between them
+    renewals_exempt: Exempt = Exempt.NONE
+
+    def of(self, kind: Kind) -> Limit | None:
+        """The limit of that kind, if there is one."""
+        limit: Limit | None = getattr(self, kind.value)
+        return limit
+
+
+_HOUR, _DAY = 3600.0, 86400.0
+PRESETS = {
+    "letsencrypt": Limits(
+        preset="letsencrypt",
+        new_orders=Limit(300, 3 * _HOUR),
+        certificates_per_domain=Limit(50, 7 * _DAY),
+        certificates_per_set=Limit(5, 7 * _DAY),
+        failed_authorizations=Limit(5, _HOUR),
+        consecutive_failures=Limit(1152, 1152 * _DAY),
+        renewals_exempt=Exempt.ALL,
+    ),
+    "letsencrypt-staging": Limits(
+        preset="letsencrypt-staging",
+        new_orders=Limit(1500, 3 * _HOUR),
+        failed_authorizations=Limit(200, _HOUR),
+        renewals_exempt=Exempt.ALL,
+    ),
+    "none": Limits(preset="none"),
+}
+"""https://letsencrypt.org/docs/rate-limits/ and https://letsencrypt.org/docs/staging-environment/, August 2026."""
+
+_HOSTS = {
+    "acme-v02.api.letsencrypt.org": "letsencrypt",
+    "acme-staging-v02.api.letsencrypt.org": "letsencrypt-staging",
+}
+
+
+def preset_for(host: str) -> Limits:
+    """The limits of the CA whose directory is on that host, as far as we know them."""
+    return PRESETS[_HOSTS.get(host.lower(), "none")]
+
+
+@attrs.frozen
+class Bucket:
+    """What has a limit of its own: a domain, a set of names, a name; an account where `about` is empty."""
+
+    kind: Kind
+    about: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in a Ledger."""
+        return f"{self.kind}/{self.about}"
+
+    @property
+    def pause(self) -> str:
+        """The name in a Ledger of the CA's own word on when to come back."""
+        return f"paused/{self.key}"
+
+    def in_words(self, limit: Limit) -> str:
+        """What there is a limit of, for people."""
+        per = str(limit).replace("/", " per ", 1).split(" ", 1)
+        what, about = {
+            Kind.ORDERS: ("new orders", "of our account"),
+            Kind.DOMAIN: ("certificates", f"for names of {self.about}"),
+            Kind.SET: ("certificates", "for exactly these names"),
+            Kind.FAILURES: ("failed validations", f"of {self.about}"),
+            Kind.IN_A_ROW: ("failed validations in a row", f"of {self.about}"),
+        }[self.kind]
+        return f"{per[0]} {what} {per[1]} {about}"
+
+
+ACCOUNT = Bucket(Kind.ORDERS)
+Ledger = Mapping[str, datetime]
+"""What is known of one CA: when buckets are full, when pauses end. What lies in the past is as good as not there."""
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """An order to place. `renewal`: there is a certificate with exactly these names from this CA; `ari`: the order says
+    which one it replaces; `patient`: it can wait, so it leaves a share of the account's bucket to those who can't."""
+
+    identifiers: tuple[Identifier, ...]
+    renewal: bool = False
+    ari: bool = False
+    patient: bool = False
+
+
+KEPT_FOR_PEOPLE = 0.1
+
+
+def wait(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> tuple[timedelta, str]:
+    """How long until the CA takes this order, and who says so, in words that are empty when it does already."""
+    longest, reason = timedelta(), ""
+    for bucket in _asked(limits, wanted):
+        limit, known = limits.of(bucket.kind), ledger.get(bucket.key)
+        if limit is not None and known is not None:
+            keep = KEPT_FOR_PEOPLE if wanted.patient and bucket == ACCOUNT else 0
+            needed = limit.wait(known, at, keep=keep)
+            if needed > longest:
+                longest, reason = needed, bucket.in_words(limit)
+    for bucket in {ACCOUNT: None, **dict.fromkeys(_asked(limits, wanted))}:
+        paused = ledger.get(bucket.pause, at) - at
+        if paused > longest:
+            longest, reason = paused, f"the CA told us to wait{f' ({bucket.about})' if bucket.about else ''}"
+    return longest, reason
+
+
+def spend(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> dict[str, datetime]:
+    """What the ledger has to say once this order is placed."""
+    return _draw(limits, ledger, _taken(limits, wanted), at)
+
+
+def fail(limits: Limits, ledger: Ledger, identifiers: Iterable[Identifier], at: datetime) -> dict[str, datetime]:
+    """What it has to say once validations of these names have failed."""
+    return _draw(limits, ledger, _validations(identifiers), at)
+
+
+def succeed(ledger: Ledger, identifiers: Iterable[Identifier]) -> list[str]:
+    """What it must forget, now that these names have been validated."""
+    buckets = (Bucket(Kind.IN_A_ROW, one.base) for one in identifiers)
+    return [bucket.key for bucket in buckets if bucket.key in ledger]
+
+
+def bucket_of(kind: Kind, identifiers: Iterable[Identifier]) -> Iterator[Bucket]:
+    """The buckets of a kind that certificates for these names have to do with."""
+    match kind:
+        case Kind.ORDERS:
+            yield ACCOUNT
+        case Kind.DOMAIN:
+            yield from dict.fromkeys(Bucket(kind, registered_domain(one)) for one in identifiers)
+        case Kind.SET:
+            names = sorted({one.value for one in identifiers})
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+            yield Bucket(kind, f"{names[0]}{more} #{digest[:16]}")
+        case _:
+            yield from dict.fromkeys(Bucket(kind, one.base) for one in identifiers)
+
+
+def _asked(limits: Limits, wanted: Wanted) -> list[Bucket]:
+    """Where the CA looks before it takes an order. Names that it has shut out stay so for renewals too."""
+    shut_out = list(bucket_of(Kind.IN_A_ROW, wanted.identifiers))
+    if wanted.ari and limits.renewals_exempt is not Exempt.NONE:
+        return shut_out
+    return [*_taken(limits, wanted), *bucket_of(Kind.FAILURES, wanted.identifiers), *shut_out]
+
+
+def _taken(limits: Limits, wanted: Wanted) -> list[Bucket]:
+    """What an order and its certificate are counted in: the set also counts those that it does not hold back."""
+    kinds = [Kind.ORDERS, Kind.DOMAIN, Kind.SET]
+    all_renewals = limits.renewals_exempt is Exempt.ALL and wanted.renewal
+    if all_renewals or (limits.renewals_exempt is not Exempt.NONE and wanted.ari):
+        kinds = [Kind.SET]
+    return [bucket for kind in kinds for bucket in bucket_of(kind, wanted.identifiers)]
+
+
+def _validations(identifiers: Iterable[Identifier]) -> list[Bucket]:
+    names = list(identifiers)
+    return [bucket for kind in (Kind.FAILURES, Kind.IN_A_ROW) for bucket in bucket_of(kind, names)]
+
+
+def _draw(limits: Limits, ledger: Ledger, buckets: Iterable[Bucket], at: datetime) -> dict[str, datetime]:
+    limited = ((bucket, limits.of(bucket.kind)) for bucket in buckets)
+    return {bucket.key: limit.spend(ledger.get(bucket.key, at), at) for bucket, limit in limited if limit is not None}
