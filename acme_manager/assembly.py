@@ -30,6 +30,7 @@ from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Findings, Health, in_time
+from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
@@ -131,10 +132,10 @@ def assemble(
     issuers: Issuers,
 ) -> Node:
     """Everything above the adapters. Nothing of it runs yet."""
-    watch, settings = IssuerHealth(issuers), Settings(config)
+    settings = Settings(config)
     clock, state, progress, jobs = SystemClock(), State(ring), Progress(), Jobs()
     counters = Counters(ring, state, progress, clock)
-    prefix = config.vault.certificate_prefix
+    findings, prefix = IssuerFindings(clock, registry), config.vault.certificate_prefix
     issuing = Issuing(
         cluster=ring,
         store=CertificateStore(storage, state, prefix),
@@ -157,7 +158,7 @@ def assemble(
     )
 
     async def others() -> Findings:
-        issuer_findings = {f"issuer {name}": wrong for name, wrong in watch.report().items()}
+        issuer_findings = {f"issuer {name}": found.error or None for name, found in findings.all().items()}
         return {"storage": await in_time(storage.health), **describe_ring(ring), **issuer_findings}
 
     services = Services(
@@ -166,6 +167,8 @@ def assemble(
         tokens=Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix),
         challenges=HttpChallenges(ring, ring.leads),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
+        issuers=issuers,
+        issuer_findings=findings,
         progress=progress,
         counters=counters,
         clock=clock,
@@ -184,7 +187,7 @@ def assemble(
     watcher = _config_watcher(config, flags, ring, registry)
     workers = [
         counters.run,
-        every(flags.check_issuer_interval, "issuer health", watch.check_all, metrics),
+        every(flags.check_issuer_interval, "issuer health", IssuerHealth(issuers, findings).check_all, metrics),
         every(flags.check_config_interval, "config watcher", watcher.look, metrics),
     ]
     return Node(services=services, state=state, reign=reign, workers=workers)

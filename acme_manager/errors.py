@@ -155,6 +155,10 @@ class IssuerUnavailable(Unavailable):
     """The CA can't be reached or answers 5xx."""
 
 
+class DirectoryUnavailable(IssuerUnavailable):
+    """Not even the CA's directory can be read."""
+
+
 class RingNotReady(Unavailable):
     """This node has just started and has not found the others, or their state, yet."""
 
@@ -202,6 +206,10 @@ class IssuanceFailed(AcmeManagerError):
     def __init__(self, message: str, problem: Problem | None = None) -> None:
         super().__init__(message)
         self.problem = problem
+
+
+class IssuanceTimedOut(IssuanceFailed):
+    """The order was not finished in the time that an issuance may take."""
 
 
 class IssuerRateLimited(IssuanceFailed):

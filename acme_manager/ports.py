@@ -212,7 +212,10 @@ class Issuer(Protocol):
         ...
 
     async def check(self) -> None:
-        """Ask whether the CA answers and our account there is in order; makes the account where there is none yet."""
+        """Ask whether the CA answers and our account there is in order; makes the account where there is none yet.
+
+        Raises DirectoryUnavailable when the CA could not even be asked about the account.
+        """
         ...
 
     async def revoke(self, certificate: str, reason: int | None = None, *, private_key: str = "") -> None:

@@ -17,6 +17,7 @@ from acme_manager.errors import (
     AcmeManagerError,
     Complaint,
     ConfigInvalid,
+    DirectoryUnavailable,
     IssuanceFailed,
     IssuerRateLimited,
     IssuerUnavailable,
@@ -83,21 +84,15 @@ class AcmeIssuer:
         await self._with_account(lambda account: Orders(self._client, account).revoke(der, reason))
 
     async def check(self) -> None:
-        """Ask whether the CA answers and our account is in order; `acme_manager_issuer_config_error` tells the result.
-
-        With `unregister: true`, this is what deactivates the account. Raises what `issue` raises.
-        """
-        gauge = self._metrics.config_error.labels(self.config.name)
+        """See ports.Issuer. With `unregister: true`, this is what deactivates the account."""
         try:
             await self._client.directory(fresh=True)
-            if self.config.unregister:
-                await self._accounts.unregister()
-            else:
-                await self._accounts.get()
-        except AcmeManagerError:
-            gauge.set(1)
-            raise
-        gauge.set(0)
+        except AcmeManagerError as error:
+            raise DirectoryUnavailable(str(error)) from error
+        if self.config.unregister:
+            await self._accounts.unregister()
+        else:
+            await self._with_account(self._verify)
 
     async def unregister(self) -> bool:
         """Deactivate the account and delete its files; false when there was none."""
@@ -106,6 +101,13 @@ class AcmeIssuer:
     async def roll_over(self) -> None:
         """Give the account a new key."""
         await self._accounts.roll_over()
+
+    async def _verify(self, account: Account) -> None:
+        """Ask the CA for the account (RFC 8555 section 7.1.2): it may have been deactivated or revoked."""
+        answer = await self._client.post("read account", account.url, None, account.key, account.url)
+        status = self._client.document("read account", answer).get("status")
+        if status != "valid":
+            raise IssuanceFailed(f"issuer '{self.config.name}': the CA says that our account {account.url} is {status}")
 
     async def _with_account(self, work: Callable[[Account], Awaitable[T]]) -> T:
         """Work with the account; once more if the CA has forgotten it, or another process has changed its key."""

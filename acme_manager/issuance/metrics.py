@@ -16,7 +16,6 @@ class IssuanceMetrics:
     orders: Counter  # issuer, outcome: issued, failed, rate_limited, unavailable, cancelled
     in_flight: Gauge  # issuer
     duration: Histogram  # issuer
-    config_error: Gauge  # issuer
 
     @classmethod
     def on(cls, registry: CollectorRegistry) -> IssuanceMetrics:
@@ -39,12 +38,6 @@ class IssuanceMetrics:
                     ["issuer"],
                     registry=registry,
                     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300),
-                ),
-                config_error=Gauge(
-                    "acme_manager_issuer_config_error",
-                    "1 while the CA or our account there can't be used",
-                    ["issuer"],
-                    registry=registry,
                 ),
             )
         return found

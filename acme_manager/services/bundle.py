@@ -10,6 +10,8 @@ from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Health
+from acme_manager.services.issuer_findings import IssuerFindings
+from acme_manager.services.issuers import Issuers
 from acme_manager.services.progress import Progress
 from acme_manager.services.tokens import Tokens
 
@@ -23,6 +25,8 @@ class Services:
     tokens: Tokens
     challenges: HttpChallenges
     health: Health
+    issuers: Issuers
+    issuer_findings: IssuerFindings
     progress: Progress
     counters: Counters
     clock: Clock

@@ -39,6 +39,10 @@ class Issuers:
         """The configured names, sorted."""
         return sorted(self._issuers)
 
+    def replace(self, issuers: Mapping[str, ConfiguredIssuer]) -> None:
+        """From now on these and no others."""
+        self._issuers = issuers
+
     def has(self, name: str, issuer: Issuer) -> bool:
         """Whether this is what the name stands for now."""
         return name in self._issuers and self._issuers[name].issuer is issuer

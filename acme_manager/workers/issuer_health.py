@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import structlog
 import trio
 
-from acme_manager.errors import AcmeManagerError
+from acme_manager.errors import AcmeManagerError, DirectoryUnavailable
+from acme_manager.ports import Issuer
+from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import Issuers
 
 _log = structlog.get_logger(__name__)
@@ -16,33 +16,33 @@ _PATIENCE = 60.0  # seconds for one CA
 
 
 class IssuerHealth:
-    """Keeps the last finding about each issuer. A CA that is away hinders no other's check, and no other work."""
+    """Asks the CAs on every node. One that is away hinders no other's check, and no other work."""
 
-    def __init__(self, issuers: Issuers) -> None:
-        self._issuers = issuers
-        self._findings: dict[str, str | None] = {}
-
-    def report(self) -> Mapping[str, str | None]:
-        """By issuer: None, or what was wrong when it was last asked."""
-        return dict(self._findings)
+    def __init__(self, issuers: Issuers, findings: IssuerFindings) -> None:
+        self._issuers, self._findings = issuers, findings
 
     async def check_all(self) -> None:
         """One round: all CAs side by side."""
         async with trio.open_nursery() as nursery:
             for name in self._issuers.names():
-                nursery.start_soon(self._check, name)
+                nursery.start_soon(self._check, name, self._issuers.get(name))
 
-    async def _check(self, name: str) -> None:
-        wrong = None
+    async def _check(self, name: str, issuer: Issuer) -> None:
+        error: AcmeManagerError | None = None
         try:
             with trio.fail_after(_PATIENCE):
-                await self._issuers.get(name).check()
-        except AcmeManagerError as error:
-            wrong = str(error)
+                await issuer.check()
+        except AcmeManagerError as found:
+            error = found
         except trio.TooSlowError:
-            wrong = f"no answer within {_PATIENCE:g} s"
-        if wrong and wrong != self._findings.get(name):
-            _log.warning("issuer does not work", issuer=name, error=wrong)
-        if wrong is None and self._findings.get(name):
-            _log.info("issuer works again", issuer=name)
-        self._findings[name] = wrong
+            error = DirectoryUnavailable(f"no answer within {_PATIENCE:g} s")
+        if self._issuers.has(name, issuer):  # else it has been replaced meanwhile, and this says nothing of its heir
+            before = self._findings.get(name)
+            _tell(name, "" if before is None else before.error, self._findings.note(name, error).error)
+
+
+def _tell(name: str, before: str, now: str) -> None:
+    if now and now != before:
+        _log.warning("issuer does not work", issuer=name, error=now)
+    if before and not now:
+        _log.info("issuer works again", issuer=name)

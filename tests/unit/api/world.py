@@ -62,6 +62,8 @@ async def open_api(
                 "tokens": opened.tokens,
                 "challenges": opened.challenges,
                 "health": Health({"storage": opened.state.health}),
+                "issuers": opened.issuing.issuers,
+                "issuer_findings": opened.findings,
                 "progress": opened.progress,
                 "counters": opened.counters,
                 "clock": FixedClock(),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
 from acme_manager.domain.request import CertificateParams, TokenParams
@@ -17,6 +18,7 @@ from acme_manager.ring.alone import Alone
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
+from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
@@ -61,6 +63,7 @@ class World:
     counters: Counters
     jobs: Jobs
     reconciler: Reconciler
+    findings: IssuerFindings
 
 
 @asynccontextmanager
@@ -120,6 +123,7 @@ async def open_world(
             counters=Counters(cluster, state, progress, FixedClock()),
             jobs=jobs,
             reconciler=reconciler,
+            findings=IssuerFindings(FixedClock(), CollectorRegistry()),
         )
         async with jobs.open() if lead else nullcontext():
             if load:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import trio
 import trio.testing
+from prometheus_client import CollectorRegistry
 
-from acme_manager.errors import IssuerUnavailable
+from acme_manager.errors import DirectoryUnavailable, IssuanceFailed
+from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.workers.issuer_health import IssuerHealth
-from tests.unit.services.world import open_world
+from tests.unit.services.world import FixedClock, open_world
 
 
 async def test_each_issuer_has_its_own_finding_and_a_slow_one_holds_up_no_other(
@@ -17,14 +19,26 @@ async def test_each_issuer_has_its_own_finding_and_a_slow_one_holds_up_no_other(
         nonlocal asked
         asked += 1
         if asked == 1:
-            raise IssuerUnavailable("away")
+            raise IssuanceFailed("the account is revoked")
         if asked == 2:
             await trio.sleep_forever()
 
     async with open_world(before=before) as world:
-        health = IssuerHealth(world.issuing.issuers)
-        assert health.report() == {}
+        findings = IssuerFindings(FixedClock(), CollectorRegistry())
+        health = IssuerHealth(world.issuing.issuers, findings)
         await health.check_all()
-        assert sorted(map(str, health.report().values())) == ["away", "no answer within 60 s"]
+        found = {one.error: one.directory for one in findings.all().values()}
+        assert found == {"the account is revoked": True, "no answer within 60 s": False}
         await health.check_all()
-        assert set(health.report().values()) == {None}
+        assert [one.ok for one in findings.all().values()] == [True, True]
+
+
+async def test_nothing_is_said_of_an_issuer_that_was_replaced_while_it_was_asked() -> None:
+    async def before(_step: str) -> None:
+        world.issuing.issuers.replace({})
+        raise DirectoryUnavailable("away")
+
+    async with open_world(before=before) as world:
+        findings = IssuerFindings(FixedClock(), CollectorRegistry())
+        await IssuerHealth(world.issuing.issuers, findings).check_all()
+        assert findings.all() == {}
