@@ -220,6 +220,10 @@ class IssuerRateLimited(IssuanceFailed):
         self.retry_after = retry_after
 
 
+class BudgetSpent(IssuerRateLimited):
+    """The CA has not been asked: it would say `rateLimited`, by what we know of its limits and of our own orders."""
+
+
 class DnsFailed(AcmeManagerError):
     """A DNS record could not be written, removed or seen. `server` names the one that failed, if one did.
 

@@ -113,10 +113,12 @@ class Calendar:
         day, last = (at.astimezone(self.zone).date() for at in (after, before))
         while day <= last:
             midnight = datetime.combine(day, time(), self.zone)
-            edges = {(midnight + timedelta(minutes=minute)).astimezone(UTC) for minute in minutes}
+            local = [midnight + timedelta(minutes=minute) for minute in minutes]
             if midnight.utcoffset() != (midnight + _DAY).utcoffset():
-                # The clocks change: a span may begin or end in the hour that is skipped, or twice.
-                edges |= {midnight.astimezone(UTC) + half * timedelta(minutes=30) for half in range(50)}
+                # The clocks change: an hour comes twice, or is skipped together with what begins or ends in it.
+                local += [one.replace(fold=1) for one in local]
+                local += [midnight.astimezone(UTC) + half * timedelta(minutes=30) for half in range(50)]
+            edges = {one.astimezone(UTC) for one in local}
             yield from (edge for edge in sorted(edges) if after < edge < before)
             day += _DAY
 

@@ -1,4 +1,4 @@
-"""When a certificate is to be renewed.
+"""The instant at which a certificate is to be renewed by its `renewal_days`.
 
 The instant is drawn once, from a hash of the certificate's identity, so that every node and every scan comes to the
 same one and a fleet spreads evenly over the window. Redrawing at each scan would pull everything to the window's start.
@@ -49,8 +49,25 @@ def spread(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
 
 
+@attrs.frozen(kw_only=True)
+class Draw:
+    """An instant drawn from a window. `fits` is false where a share of the life took the place of `renewal_days`;
+    `at` differs from `drawn` where that was on a weekend."""
+
+    at: datetime
+    drawn: datetime
+    start: datetime
+    end: datetime
+    fits: bool
+
+
 def renewal_time(not_before: datetime, not_after: datetime, window: RenewalWindow, key: str) -> datetime:
-    """The instant to renew at.
+    """The instant to renew at (see `draw`)."""
+    return draw(not_before, not_after, window, key).at
+
+
+def draw(not_before: datetime, not_after: datetime, window: RenewalWindow, key: str) -> Draw:
+    """The instant to renew at, and where it comes from.
 
     A window that does not fit the lifetime gives way to a share of it: the last third, the last half under ten days
     (https://letsencrypt.org/docs/integration-guide/ asks for two thirds of the lifetime).
@@ -58,10 +75,18 @@ def renewal_time(not_before: datetime, not_after: datetime, window: RenewalWindo
     lifetime = not_after - not_before
     start, end = not_after - window.earliest * _DAY, not_after - window.latest * _DAY
     if start <= not_before:
-        start = not_before + lifetime * (0.5 if lifetime < _SHORT_LIFE else 2 / 3)
+        start = not_before + lifetime * (0.5 if short_lived(lifetime) else 2 / 3)
         # Leave a quarter of what remains for retries: the end of the window is not the end of the certificate.
-        return start + (not_after - start) * 0.75 * spread(key)
-    return _on_a_weekday(start + (end - start) * spread(key), start, end)
+        end = start + (not_after - start) * 0.75
+        at = start + (end - start) * spread(key)
+        return Draw(at=at, drawn=at, start=start, end=end, fits=False)
+    drawn = start + (end - start) * spread(key)
+    return Draw(at=_on_a_weekday(drawn, start, end), drawn=drawn, start=start, end=end, fits=True)
+
+
+def short_lived(lifetime: timedelta) -> bool:
+    """Whether a certificate needs half of its life for its renewal."""
+    return lifetime < _SHORT_LIFE
 
 
 def _on_a_weekday(at: datetime, start: datetime, end: datetime) -> datetime:
