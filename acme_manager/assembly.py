@@ -30,6 +30,7 @@ from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Findings, Health, in_time
+from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
@@ -171,6 +172,7 @@ def assemble(
         issuer_findings=findings,
         progress=progress,
         counters=counters,
+        inventory=Inventory(state, counters, clock),
         clock=clock,
         registry=registry,
         instance_id=ring.name,

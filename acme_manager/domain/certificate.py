@@ -130,9 +130,14 @@ def stored_from_json(record: Mapping[str, Any]) -> StoredCertificate:
     )
 
 
+def split_labels(text: str) -> dict[str, str]:
+    """Read `k=v,k2=v2`; an element without exactly one `=` is ignored (as in Go). Names may be anything."""
+    return dict(part.strip().split("=") for part in text.split(",") if part.count("=") == 1)
+
+
 def parse_labels(text: str) -> dict[str, str]:
-    """Read `k=v,k2=v2`; an element without exactly one `=` is ignored (as in Go). Raises InvalidRequest."""
-    labels = dict(part.strip().split("=") for part in text.split(",") if part.count("=") == 1)
+    """`split_labels` for labels that are to be kept. Raises InvalidRequest for names that Prometheus could not take."""
+    labels = split_labels(text)
     wrong = [
         f"invalid Label Name '{name}'. Must match the regex '^[a-zA-Z_][a-zA-Z0-9_]*$'"
         for name in labels

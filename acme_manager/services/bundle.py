@@ -10,6 +10,7 @@ from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Health
+from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.progress import Progress
@@ -29,6 +30,7 @@ class Services:
     issuer_findings: IssuerFindings
     progress: Progress
     counters: Counters
+    inventory: Inventory
     clock: Clock
     registry: CollectorRegistry
     instance_id: str

@@ -17,6 +17,7 @@ from acme_manager.config.model import Flags
 from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
 from acme_manager.services.health import Health
+from acme_manager.services.inventory import Inventory
 from tests.unit.services.world import FixedClock, World, open_world
 
 ADMIN = {"X-API-Key": "admin"}
@@ -66,6 +67,7 @@ async def open_api(
                 "issuer_findings": opened.findings,
                 "progress": opened.progress,
                 "counters": opened.counters,
+                "inventory": Inventory(opened.state, opened.counters, FixedClock()),
                 "clock": FixedClock(),
                 "registry": CollectorRegistry(),
                 "instance_id": "node-1",

@@ -1,0 +1,186 @@
+"""What `/metrics` says of each certificate and each token (guide, "Monitoring"), true on every node.
+
+Everything is read at the time of the scrape from the tables that follow the shared map, and nothing is counted here.
+What depends on nothing but a certificate's record is kept from scrape to scrape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+
+import attrs
+import trio
+
+from acme_manager.domain.certificate import Certificate
+from acme_manager.domain.exposition import Family, label_text, with_user_labels
+from acme_manager.domain.gotime import parse_time
+from acme_manager.domain.token import NEVER
+from acme_manager.ports import Clock
+from acme_manager.services.counters import CREATED, RENEWED, REVOKED, Counters, Labels
+from acme_manager.services.state import State
+
+Series = Iterable[tuple[str, float | str]]  # (text of the labels, value)
+
+_BATCH = 500  # samples made without letting others run: about a millisecond
+_DAY = 86400.0
+
+
+def _gauge(name: str, help: str) -> Family:
+    return Family(f"acme_manager_{name}", "gauge", help)
+
+
+def _tally(name: str, help: str) -> Family:
+    return Family(f"acme_manager_{name}", "unknown", help)
+
+
+TOTAL = _gauge("certificate_total", "Certificates; always 1, to be summed up")
+MANAGED = _gauge("managed_certificates", "The same under the name of later versions of the Go original")
+EXPIRY = _gauge("certificate_expiry", "Days until a certificate expires, with its own labels")
+OVERDUE = _gauge(
+    "certificate_renewal_overdue_ratio",
+    "Share of the time between a certificate's renewal date and its expiry that has gone by: 0 not due, 1 expired",
+)
+RENEWALS = _gauge("certificate_renewals", "Renewals of a certificate since it was created")
+CREATIONS = _tally("certificate_created", "Certificates created, those made anew on request included")
+REVOCATIONS = _tally("certificate_revoke", "Certificates revoked")
+RENEWED_COUNT = _tally("certificate_renewed", "Certificates renewed")
+OPERATIONS = Family(
+    "acme_manager_certificate_operations_total",
+    "counter",
+    "The same as certificate_created, _renewed and _revoke under the name of later versions of the Go original",
+)
+TOKEN_EXPIRY = _gauge("token_expiry", "Days until a token expires")
+
+
+@attrs.frozen
+class _Row:
+    """A certificate, and what of its samples stays the same as long as its record does. Times are Unix seconds."""
+
+    certificate: Certificate
+    labels: Labels
+    identity: str
+    facts: str
+    expires: float | None
+    due: float | None
+
+
+class Inventory:
+    """Ten thousand certificates are a hundred thousand samples: they are rendered here, in small steps."""
+
+    def __init__(self, state: State, counters: Counters, clock: Clock) -> None:
+        self._state, self._counters, self._clock = state, counters, clock
+        self._rows: dict[str, _Row] = {}
+
+    async def render(self, *, openmetrics: bool) -> bytes:
+        """The text of all families, for either format, without OpenMetrics' last line."""
+        rows, now = await self._current(), self._clock.now().timestamp()
+        parts: list[bytes] = []
+        for family, series in (*_of_certificates(rows, now), *self._of_events(rows), self._of_tokens(now)):
+            parts.append(family.header(openmetrics=openmetrics).encode())
+            lines = (f"{family.name}{{{labels}}} {value}\n" for labels, value in series)
+            while batch := "".join(islice(lines, _BATCH)):
+                parts.append(batch.encode(errors="replace"))
+                await trio.lowlevel.checkpoint()
+        return b"".join(parts)
+
+    async def _current(self) -> list[_Row]:
+        rows: dict[str, _Row] = {}
+        for number, (key, certificate) in enumerate(list(self._state.certificates.items()), 1):
+            known = self._rows.get(key)
+            rows[key] = known if known is not None and known.certificate is certificate else _row(certificate)
+            if number % _BATCH == 0:
+                await trio.lowlevel.checkpoint()
+        self._rows = rows
+        # One series twice would make Prometheus refuse all others; records of other programs may not fit their keys.
+        return list({row.identity: row for row in rows.values()}.values())
+
+    def _of_events(self, rows: list[_Row]) -> Iterator[tuple[Family, Series]]:
+        """Counts outlive their certificates for a while, and are 0 before anything has happened."""
+        counts = dict(self._counters.values())
+        texts = {row.labels: row.identity for row in rows}
+        texts |= {labels: _identity(labels) for _, labels in counts if labels not in texts}
+
+        def counted(*events: str, more: str = "") -> Series:
+            return (
+                (text + more, sum(counts.get((event, labels), 0) for event in events)) for labels, text in texts.items()
+            )
+
+        yield CREATIONS, counted(CREATED)
+        yield REVOCATIONS, counted(REVOKED)
+        yield RENEWED_COUNT, counted(RENEWED)
+        yield (
+            OPERATIONS,
+            chain(
+                counted(CREATED, RENEWED, more=',operation="create",status="success"'),
+                counted(REVOKED, more=',operation="revoke",status="success"'),
+            ),
+        )
+
+    def _of_tokens(self, now: float) -> tuple[Family, Series]:
+        samples: list[tuple[str, float | str]] = []
+        for id, token in self._state.tokens.items():
+            until = _seconds(token.expires)
+            if until is None and token.expires != NEVER:
+                continue
+            facts = {"id": id, "username": token.username, "scope": ",".join(token.scope), "expires": token.expires}
+            samples.append((label_text(facts), "+Inf" if until is None else _days(until - now)))
+        return TOKEN_EXPIRY, samples
+
+
+def _of_certificates(rows: list[_Row], now: float) -> Iterator[tuple[Family, Series]]:
+    yield TOTAL, ((row.identity, 1) for row in rows)
+    yield MANAGED, ((row.identity, 1) for row in rows)
+    yield RENEWALS, ((row.identity, row.certificate.renewal_count) for row in rows)
+    yield EXPIRY, ((row.facts, _days(row.expires - now)) for row in rows if row.expires is not None)
+    yield (
+        OVERDUE,
+        (
+            (row.identity, _overdue(row.due, row.expires, now))
+            for row in rows
+            if row.expires is not None and row.due is not None
+        ),
+    )
+
+
+def _row(certificate: Certificate) -> _Row:
+    labels = (certificate.issuer, certificate.owner, certificate.domain, certificate.name)
+    facts = {
+        **_named(labels),
+        "expires": certificate.expires,
+        "encryption": certificate.encryption,
+        "serial": certificate.serial,
+    }
+    return _Row(
+        certificate=certificate,
+        labels=labels,
+        identity=_identity(labels),
+        facts=label_text(with_user_labels(facts, certificate.labels)),
+        expires=_seconds(certificate.expires),
+        due=_seconds(certificate.renewal_date),
+    )
+
+
+def _named(labels: Labels) -> dict[str, str]:
+    return dict(zip(("issuer", "owner", "domain", "name"), labels, strict=True))
+
+
+def _identity(labels: Labels) -> str:
+    return label_text(_named(labels))
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return parse_time(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _days(seconds: float) -> float:
+    return round(seconds / _DAY, 5)
+
+
+def _overdue(due: float, expires: float, now: float) -> float:
+    if now < due:
+        return 0.0
+    return 1.0 if now >= expires else round((now - due) / (expires - due), 5)
