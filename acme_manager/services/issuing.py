@@ -228,7 +228,8 @@ class Issuing:
             return
         await self.cluster.confirm()
         with trio.fail_after(self.common.cert_timeout):
-            await self.issuers.get(stored.certificate.issuer).revoke(stored.cert, reason)
+            issuer = stored.certificate.issued_by or stored.certificate.issuer
+            await self.issuers.get(issuer).revoke(stored.cert, reason)
         self.progress.publish(stored.certificate.id, Step.REVOKED)
 
     async def _forget(self, record: OrderRecord | None) -> None:
