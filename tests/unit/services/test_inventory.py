@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from prometheus_client.parser import text_string_to_metric_families
+from trio.testing import MockClock
+
+from acme_manager.domain.certificate import Certificate
+from acme_manager.domain.gotime import format_time
+from acme_manager.domain.token import Scope, Token
+from acme_manager.ring.alone import Alone
+from acme_manager.services.counters import Counters
+from acme_manager.services.inventory import Inventory
+from acme_manager.services.progress import Progress
+from acme_manager.services.state import State
+from tests.unit.services.world import NOW, FixedClock
+
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+ID = {"issuer": "le", "owner": "alice", "domain": "example.com", "name": ""}
+
+
+def certificate(**changes: Any) -> Certificate:
+    """Ninety days of life, two thirds of which are over in ten days."""
+    facts = {
+        "domain": "example.com",
+        "issuer": "le",
+        "owner": "alice",
+        "serial": "0a",
+        "encryption": "ECDSA-256",
+        "expires": format_time(NOW + timedelta(days=40)),
+        "renewal_date": format_time(NOW + timedelta(days=10)),
+    }
+    return Certificate(**{**facts, **changes})
+
+
+@attrs.frozen
+class Shelf:
+    state: State
+    counters: Counters
+    inventory: Inventory
+
+    def keep(self, *certificates: Certificate) -> None:
+        for one in certificates:
+            self.state.certificates.put(one.id.key, one)
+
+    async def read(self) -> Samples:
+        text = (await self.inventory.render(openmetrics=False)).decode()
+        found: Samples = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name.removeprefix("acme_manager_"), []).append((sample.labels, sample.value))
+        return found
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    cluster, clock = Alone(), FixedClock()
+    state = State(cluster)
+    counters = Counters(cluster, state, Progress(), clock)
+    with state.following():
+        yield Shelf(state, counters, Inventory(state, counters, clock))
+
+
+async def test_a_certificate_has_all_its_series_from_the_start(shelf: Shelf) -> None:
+    shelf.keep(certificate(renewal_count=3, labels="env=prod"))
+    found = await shelf.read()
+    assert found["certificate_total"] == found["managed_certificates"] == [(ID, 1)]
+    assert found["certificate_created"] == found["certificate_revoke"] == found["certificate_renewed"] == [(ID, 0)]
+    assert found["certificate_renewals"] == [(ID, 3)]
+    facts = {"expires": "2027-01-03 12:00:00 +0000 UTC", "encryption": "ECDSA-256", "serial": "0a", "env": "prod"}
+    assert found["certificate_expiry"] == [({**ID, **facts}, 40)]
+
+
+async def test_days_are_fractions_and_go_below_zero(shelf: Shelf) -> None:
+    shelf.keep(
+        certificate(name="short", expires=format_time(NOW + timedelta(hours=160))),
+        certificate(name="dead", expires=format_time(NOW - timedelta(hours=12))),
+        certificate(name="foreign", expires="soon"),
+    )
+    days = {labels["name"]: value for labels, value in (await shelf.read())["certificate_expiry"]}
+    assert days == {"short": 6.66667, "dead": -0.5}
+
+
+async def test_what_happened_is_counted_and_outlives_the_certificate(
+    shelf: Shelf, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    shelf.keep(certificate())
+    nursery.start_soon(shelf.counters.run)
+    for event in ("created", "renewed", "renewed", "revoked"):
+        shelf.counters.add(event, certificate().id)
+    await trio.sleep(5)
+    shelf.state.certificates.remove(certificate().id.key)
+    found = await shelf.read()
+    assert "certificate_total" not in found
+    assert found["certificate_created"] == found["certificate_revoke"] == [(ID, 1)]
+    assert found["certificate_renewed"] == [(ID, 2)]
+    assert found["certificate_operations_total"] == [
+        ({**ID, "operation": "create", "status": "success"}, 3),
+        ({**ID, "operation": "revoke", "status": "success"}, 1),
+    ]
+
+
+async def test_a_change_of_the_record_shows_at_the_next_scrape(shelf: Shelf) -> None:
+    shelf.keep(certificate())
+    await shelf.read()
+    shelf.keep(certificate(serial="0b", expires=format_time(NOW + timedelta(days=90))))
+    ((labels, value),) = (await shelf.read())["certificate_expiry"]
+    assert (labels["serial"], value) == ("0b", 90)
+
+
+async def test_records_that_contradict_their_keys_do_not_break_the_scrape(shelf: Shelf) -> None:
+    shelf.state.certificates.put("alice/le/example.com", certificate())
+    shelf.state.certificates.put("alice/le/other.example", certificate(serial="0b"))
+    shelf.keep(certificate(domain='a"} 1\nx 1', labels="a=\ud800"))
+    assert [labels["domain"] for labels, _ in (await shelf.read())["certificate_total"]] == [
+        'a"} 1\nx 1',
+        "example.com",
+    ]
+
+
+async def test_tokens_show_who_may_do_what_until_when_but_no_secret(shelf: Shelf) -> None:
+    until = format_time(NOW + timedelta(days=2))
+    for id, expires in (("t1", until), ("t2", "Never"), ("t3", "unreadable")):
+        shelf.state.tokens.put(
+            id, Token(id=id, token_hash="h" * 64, username="bob", scope=(Scope.READ, Scope.CREATE), expires=expires)
+        )
+    facts = {"username": "bob", "scope": "read,create"}
+    assert (await shelf.read())["token_expiry"] == [
+        ({"id": "t1", "expires": until, **facts}, 2),
+        ({"id": "t2", "expires": "Never", **facts}, float("inf")),
+    ]
+    assert b"hhh" not in await shelf.inventory.render(openmetrics=True)
+
+
+async def test_certificates_may_come_and_go_during_a_scrape_and_others_run(shelf: Shelf, nursery: trio.Nursery) -> None:
+    shelf.keep(*(certificate(name=f"c{number}") for number in range(2000)))
+    turns = 0
+
+    async def meddle() -> None:
+        nonlocal turns
+        for number in range(2000):
+            shelf.state.certificates.remove(f"alice/c{number}")
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    nursery.start_soon(meddle)
+    found = await shelf.read()
+    assert len(found["certificate_total"]) == len(found["certificate_created"]) > 1900
+    assert turns > 20
