@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acme_manager.domain.budget import Limit
+from tests.fakes.limits import TokenBucket
+
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MOMENT = timedelta(microseconds=1)
+NONE = timedelta()
+
+limits = st.builds(
+    Limit, st.integers(1, 2000), st.one_of(st.sampled_from([1.0, 3600.0, 10800.0, 604800.0]), st.floats(0.5, 10**8))
+)
+pauses = st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1)), max_size=60)  # in intervals; in lags
+
+
+def window(limit: Limit) -> timedelta:
+    return limit.interval * limit.count
+
+
+@given(limits, st.floats(-2, 3), st.floats(0, 1))
+def test_a_wait_is_exact(limit: Limit, drained: float, keep: float) -> None:
+    full_at = START + window(limit) * drained
+    wait = limit.wait(full_at, START, keep=keep)
+    later = START + timedelta(seconds=wait.total_seconds())  # callers get seconds
+    # A bucket beyond empty counts as empty: for such a one this holds once it is believed.
+    if full_at - START <= window(limit) + limit.lag:
+        assert limit.wait(full_at, later, keep=keep) == NONE
+        assert not wait or limit.wait(full_at, later - MOMENT, keep=keep) == MOMENT
+    assert wait <= window(limit) + limit.lag
+
+
+@given(limits, st.floats(-2, 3))
+def test_there_is_a_token_exactly_when_there_is_nothing_to_wait_for(limit: Limit, drained: float) -> None:
+    full_at = START + window(limit) * drained
+    assert 0 <= limit.left(full_at, START) <= limit.count
+    assert (limit.left(full_at, START) > 0) == (limit.wait(full_at, START) == NONE)
+
+
+@given(limits, pauses)
+def test_who_waits_is_never_refused_by_a_ca_that_counts_within_the_lag(
+    limit: Limit, pauses: list[tuple[float, float]]
+) -> None:
+    now = full_at = START
+    ca = TokenBucket(limit.count, timedelta(seconds=limit.period), START)
+    due: list[datetime] = []
+    for pause, lag in pauses:
+        now += limit.interval * pause
+        now += limit.wait(full_at, now)
+        for counted in sorted(at for at in due if at <= now):
+            ca.take(counted)
+            due.remove(counted)
+        assert ca.missing(now) == NONE
+        full_at = limit.spend(full_at, now)
+        due.append(now + limit.lag * lag)
+
+
+@given(limits, pauses)
+def test_no_stretch_of_time_sees_more_than_a_full_bucket_and_what_comes_back_meanwhile(
+    limit: Limit, pauses: list[tuple[float, float]]
+) -> None:
+    now = full_at = START
+    spent: list[datetime] = []
+    for pause, _ in pauses:
+        now += limit.interval * pause
+        now += limit.wait(full_at, now)
+        full_at = limit.spend(full_at, now)
+        spent.append(now)
+    for first, begin in enumerate(spent):
+        for last in range(first, len(spent)):
+            assert last - first + 1 <= limit.count + (spent[last] - begin) / limit.interval
+
+
+@given(limits, pauses)
+def test_spending_without_asking_empties_a_bucket_and_does_no_more(
+    limit: Limit, pauses: list[tuple[float, float]]
+) -> None:
+    now = full_at = START
+    for pause, _ in pauses:
+        now += limit.interval * pause
+        before, full_at = full_at, limit.spend(full_at, now)
+        assert full_at >= before
+        assert full_at - now <= window(limit) + limit.lag
+        assert limit.wait(full_at, now) <= limit.interval + limit.lag
+
+
+@given(st.integers(20, 2000), st.floats(60, 10**8), st.integers(1, 500))
+def test_who_leaves_a_share_finds_others_with_it(count: int, period: float, orders: int) -> None:
+    limit, now, full_at = Limit(count, period), START, START
+    for _ in range(orders):
+        now += limit.wait(full_at, now, keep=0.1)
+        full_at = limit.spend(full_at, now)
+    # The lag counts as spent at first: it is a twentieth of the bucket at most.
+    assert limit.left(full_at, now + limit.lag) >= int(count * 0.1)
