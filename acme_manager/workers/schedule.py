@@ -18,7 +18,8 @@ class WorkerMetrics:
     """What is counted about rounds."""
 
     failures: Counter  # worker
-    last_success: Gauge  # worker; Unix time
+    last_success: Gauge  # worker; Unix time, 0 before the first; only while it runs, which on some nodes it does not
+    interval: Gauge  # worker; seconds, likewise: with it an alert can tell when a round is missing
 
     @classmethod
     def on(cls, registry: CollectorRegistry) -> WorkerMetrics:
@@ -27,7 +28,13 @@ class WorkerMetrics:
             Counter("acme_manager_worker_failures", "Rounds that failed", ["worker"], registry=registry),
             Gauge(
                 "acme_manager_worker_last_success_timestamp_seconds",
-                "When a round last ended well",
+                "When a round last ended well; 0 before the first",
+                ["worker"],
+                registry=registry,
+            ),
+            Gauge(
+                "acme_manager_worker_interval_seconds",
+                "From round to round, while it runs",
                 ["worker"],
                 registry=registry,
             ),
@@ -45,15 +52,20 @@ def every(
 
 
 async def _loop(period: float, name: str, work: Callable[[], Awaitable[object]], metrics: WorkerMetrics) -> None:
-    failures = metrics.failures.labels(name)
-    while True:
-        began = trio.current_time()
-        try:
-            await work()
-        except Exception as error:  # noqa: BLE001 whatever it was, the next round may be better
-            failures.inc()
-            _log.exception("worker round failed", worker=name, error=str(error), next_in=period)
-        else:
-            metrics.last_success.labels(name).set_to_current_time()
-        await trio.sleep_until(began + period)
-        await trio.lowlevel.checkpoint()
+    failures, last_success = metrics.failures.labels(name), metrics.last_success.labels(name)
+    metrics.interval.labels(name).set(period)
+    try:
+        while True:
+            began = trio.current_time()
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 whatever it was, the next round may be better
+                failures.inc()
+                _log.exception("worker round failed", worker=name, error=str(error), next_in=period)
+            else:
+                last_success.set_to_current_time()
+            await trio.sleep_until(began + period)
+            await trio.lowlevel.checkpoint()
+    finally:
+        metrics.last_success.remove(name)
+        metrics.interval.remove(name)

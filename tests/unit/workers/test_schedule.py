@@ -31,9 +31,20 @@ async def test_a_round_that_fails_is_counted_and_the_next_one_comes(autojump_clo
 
     async with background(every(10, "w", work, WorkerMetrics.on(registry))):
         await trio.sleep(25)
+        assert registry.get_sample_value("acme_manager_worker_last_success_timestamp_seconds", {"worker": "w"}) == 0
     assert rounds == 3
     assert registry.get_sample_value("acme_manager_worker_failures_total", {"worker": "w"}) == 3
-    assert registry.get_sample_value("acme_manager_worker_last_success_timestamp_seconds", {"worker": "w"}) is None
+
+
+async def test_only_a_worker_that_runs_can_be_missed(autojump_clock: trio.testing.MockClock) -> None:
+    registry = CollectorRegistry()
+    names = ("acme_manager_worker_last_success_timestamp_seconds", "acme_manager_worker_interval_seconds")
+    async with background(every(10, "w", trio.lowlevel.checkpoint, WorkerMetrics.on(registry))):
+        await trio.sleep(1)
+        last, interval = (registry.get_sample_value(name, {"worker": "w"}) for name in names)
+        assert last is not None
+        assert (last > 0, interval) == (True, 10)
+    assert [registry.get_sample_value(name, {"worker": "w"}) for name in names] == [None, None]
 
 
 async def test_a_slow_round_delays_the_next_without_a_rush_afterwards(autojump_clock: trio.testing.MockClock) -> None:
