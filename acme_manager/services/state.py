@@ -15,6 +15,12 @@ import structlog
 import trio
 
 from acme_manager.domain.certificate import Certificate, certificate_from_json, certificate_to_json
+from acme_manager.domain.renewal_state import (
+    NOTHING_KNOWN,
+    RenewalState,
+    renewal_state_from_json,
+    renewal_state_to_json,
+)
 from acme_manager.domain.token import Token, token_from_json, token_to_json
 from acme_manager.errors import OutcomeUnknown, StorageUnavailable, Unavailable
 from acme_manager.ports import Cluster, SharedMap
@@ -23,6 +29,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _CERTIFICATE, _TOKEN = "certificate/", "token/"  # the Go original's names of these keys
+_RENEWAL = "renewal/"  # followed by the certificate's key
 _COMPLETE = "complete"  # there once a leader has read everything from storage; its value is the stamp of that moment
 
 
@@ -32,6 +39,16 @@ class Table(Generic[T]):
     def __init__(self) -> None:
         self._records: dict[str, T] = {}
         self._sorted: list[str] | None = []
+        self._listeners: list[Callable[[str], None]] = []
+
+    @contextmanager
+    def watched_by(self, listener: Callable[[str], None]) -> Iterator[None]:
+        """For the length of a block, call `listener` with the key of every change. It must neither block nor raise."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
 
     def get(self, key: str) -> T | None:
         """The record under that key, if there is one."""
@@ -42,11 +59,13 @@ class Table(Generic[T]):
         if key not in self._records:
             self._sorted = None
         self._records[key] = record
+        self._tell(key)
 
     def remove(self, key: str) -> None:
         """Forget a record; one that is not there is no error."""
         if self._records.pop(key, None) is not None:
             self._sorted = None
+            self._tell(key)
 
     def items(self) -> Iterator[tuple[str, T]]:
         """Every key with its record."""
@@ -56,6 +75,10 @@ class Table(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def _tell(self, key: str) -> None:
+        for listener in self._listeners:
+            listener(key)
 
 
 class State:
@@ -68,6 +91,7 @@ class State:
         self._shared = shared
         self.certificates: Table[Certificate] = Table()
         self.tokens: Table[Token] = Table()
+        self.renewals: Table[RenewalState] = Table()  # by the certificate's key
         self.loaded = trio.Event()
 
         self._complete = trio.Event()
@@ -78,6 +102,7 @@ class State:
         with (
             self._shared.watch(_CERTIFICATE, self._certificate_changed),
             self._shared.watch(_TOKEN, self._token_changed),
+            self._shared.watch(_RENEWAL, self._renewal_changed),
             self._shared.watch(_COMPLETE, lambda _key, value: self._complete.set() if value else None),
         ):
             yield
@@ -91,6 +116,20 @@ class State:
         """Tell every node that a certificate is gone from storage. Raises OutcomeUnknown."""
         with _too_late():
             self._shared.remove(_CERTIFICATE + key)
+            self.publish_renewal(key, NOTHING_KNOWN)
+
+    def renewal(self, certificate: Certificate) -> RenewalState:
+        """What is known of the renewal of this very certificate, not of the one before it."""
+        return (self.renewals.get(certificate.id.key) or NOTHING_KNOWN).of(certificate.fingerprint)
+
+    def publish_renewal(self, key: str, state: RenewalState) -> None:
+        """Tell every node what is known of a renewal, where that is something new. Raises OutcomeUnknown."""
+        with _too_late():
+            if state == RenewalState(leaf=state.leaf):
+                if self.renewals.get(key) is not None:
+                    self._shared.remove(_RENEWAL + key)
+            elif state != self.renewals.get(key):
+                self._shared.put(_RENEWAL + key, _encode(renewal_state_to_json(state)))
 
     def publish_token(self, token: Token) -> None:
         """Tell every node about a token that is in storage. Raises OutcomeUnknown."""
@@ -124,6 +163,9 @@ class State:
 
     def _certificate_changed(self, key: str, value: bytes | None) -> None:
         _apply(self.certificates, key.removeprefix(_CERTIFICATE), value, lambda _, it: certificate_from_json(it))
+
+    def _renewal_changed(self, key: str, value: bytes | None) -> None:
+        _apply(self.renewals, key.removeprefix(_RENEWAL), value, lambda _, it: renewal_state_from_json(it))
 
     def _token_changed(self, key: str, value: bytes | None) -> None:
         _apply(self.tokens, key.removeprefix(_TOKEN), value, token_from_json)

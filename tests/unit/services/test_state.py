@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
+from acme_manager.domain.certificate import Certificate
+from acme_manager.domain.renewal_state import RenewalState
 from acme_manager.domain.request import TokenParams
 from acme_manager.errors import NotLeader, OutcomeUnknown
 from acme_manager.ring.alone import Alone
@@ -81,3 +84,33 @@ async def test_what_is_in_storage_when_leadership_is_lost_is_not_said_to_be_undo
         with pytest.raises(OutcomeUnknown, match="'n2' leads"):
             await world.tokens.revoke(token.id)
         assert (await world.storage.get(f"tokens/alice/{token.id}")).value is None
+
+
+def test_what_is_known_of_a_renewal_is_told_once_and_goes_with_its_certificate() -> None:
+    cluster = Alone()
+    state = State(cluster)
+    heard: list[str] = []
+    certificate = Certificate(owner="o", issuer="i", domain="a.example", fingerprint="new")
+    known = RenewalState(leaf="new", failures=2, error="no luck", cause="dns")
+    with state.following(), state.renewals.watched_by(heard.append):
+        state.publish(certificate)
+        for _ in range(2):
+            state.publish_renewal(certificate.id.key, known)
+        assert heard == [certificate.id.key]
+        assert state.renewal(certificate) == known
+        assert state.renewal(attrs.evolve(certificate, fingerprint="newer")) == RenewalState(leaf="newer")
+        state.withdraw(certificate.id.key)
+        assert len(state.renewals) == 0
+        assert list(cluster.items("renewal/")) == []
+
+
+def test_an_entry_about_a_renewal_that_can_not_be_read_is_left_out() -> None:
+    cluster = Alone()
+    for number, value in enumerate(
+        [b"[]", b'{"failures":"x"}', b'{"ari":{"start":1}}', b'{"ari":5}', b'{"ask_at":1e99}']
+    ):
+        cluster.put(f"renewal/{number}", value)
+    cluster.put("renewal/good", b'{"leaf":"f","failures":1,"unknown":[]}')
+    state = State(cluster)
+    with state.following():
+        assert dict(state.renewals.items()) == {"good": RenewalState(leaf="f", failures=1)}
