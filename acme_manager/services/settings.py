@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import attrs
 
@@ -14,6 +15,15 @@ class Settings:
     """Read what you need at the moment you need it; `config` changes as a whole, in one step."""
 
     config: Config
+
+    @asynccontextmanager
+    async def prepared(self, _old: Config, new: Config) -> AsyncIterator[Callable[[], None]]:
+        """See reconfiguring.Part."""
+
+        def step() -> None:
+            self.config = new
+
+        yield step
 
     @property
     def common(self) -> Common:

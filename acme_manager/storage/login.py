@@ -6,15 +6,17 @@ Logins are single-flight: however many tasks find themselves without a good toke
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import structlog
 import trio
 from hvac.api.auth_methods import AppRole, Token
 
 from acme_manager.config.model import VaultConfig
-from acme_manager.errors import StorageDenied, StorageUnavailable
+from acme_manager.errors import Complaint, ConfigInvalid, StorageDenied, StorageUnavailable
 from acme_manager.storage.errors import Need, Refusal, Unreachable, in_our_words, login_in_our_words, may_pass
 from acme_manager.storage.keys import clean_prefix
 from acme_manager.storage.metrics import StorageMetrics
@@ -24,9 +26,19 @@ _log = structlog.get_logger(__name__)
 
 # Vault may lock a role out after a few bad logins (its default is 5 in 15 minutes): a refusal is not repeated at once.
 _AFTER_REFUSAL = 60.0
+_AFTER_REFUSED_TRIAL = 300.0
+_REVOCATION = 2.0
 _SHORTEST = 0.02  # however short the configured pauses, never a busy loop
 # How long a 403 that survived a fresh login counts as the policy's word, so that not every call costs a login.
 _CONVICTED = 60.0
+
+
+@attrs.frozen
+class Granted:
+    """A token, and for how many seconds; 0 is for ever."""
+
+    token: str = attrs.field(repr=False)
+    lease: float
 
 
 class Login:
@@ -34,20 +46,16 @@ class Login:
 
     def __init__(self, config: VaultConfig, transport: Transport, metrics: StorageMetrics) -> None:
         self._config, self._transport, self._metrics = config, transport, metrics
-        self._mount = clean_prefix(config.mount_path)
         self._approle, self._tokens = AppRole(transport.adapter), Token(transport.adapter)
         self._one_at_a_time = trio.Lock()
         self._attempts = 0
         self._trouble: StorageUnavailable | StorageDenied | None = None
         self._refused_until = -math.inf
+        self._refused: tuple[VaultConfig | None, float, str] = None, -math.inf, ""  # when tried out; until; why
         self._lease = math.inf  # seconds that the login granted
         self._renew_at = math.inf
         self._lease_changed = trio.Event()
         self._convicted, self._convicted_until = "", -math.inf
-
-    @property
-    def _path(self) -> str:
-        return f"auth/{self._mount}/login"
 
     async def token(self) -> str:
         """The token in use; logs in when there is none. Raises StorageUnavailable, StorageDenied."""
@@ -90,13 +98,56 @@ class Login:
 
     async def log_out(self) -> None:
         """Revoke the token, so that it does not outlive us. Failing that is no matter: it ends by itself."""
-        if self._transport.adapter.token is None:
-            return
+        token, self._transport.adapter.token = self._transport.adapter.token, None
+        if token is not None:
+            await self._revoke(token)
+
+    @asynccontextmanager
+    async def prepared(self, config: VaultConfig) -> AsyncIterator[Callable[[], None]]:
+        """Log in with what `config` says while the login in use stays; in the block, the step that goes over to it.
+
+        Whichever of the two tokens is not in use afterwards is revoked. Raises ConfigInvalid when the login fails.
+        """
+        granted, unused = None, None
+
+        def step() -> None:
+            nonlocal unused
+            self._config = config
+            if granted is not None:
+                unused = self._transport.adapter.token
+                self._accept(granted)
+
         try:
-            await self._transport.run(self._tokens.revoke_self, abandon=True)
+            async with self._one_at_a_time:
+                if _credentials(config) != _credentials(self._config):
+                    granted = await self._try_out(config)
+                    unused = granted.token
+                yield step
+        finally:
+            if unused is not None:
+                with trio.move_on_after(_REVOCATION, shield=True):
+                    await self._revoke(unused)
+
+    async def _try_out(self, config: VaultConfig) -> Granted:
+        """A login that leaves the one in use alone. One that was refused is not repeated for a while."""
+        refused, until, why = self._refused
+        if refused == config and trio.current_time() < until:
+            raise ConfigInvalid("config", [Complaint("storage.vault", why)])
+        try:
+            with self._metrics.logins.count():
+                return await self._ask_for_token(config)
+        except (Unreachable, Refusal) as error:
+            trouble = login_in_our_words(error, _path(config))
+            why = f"the new login fails: {trouble}"
+            if isinstance(trouble, StorageDenied):
+                self._refused = config, trio.current_time() + _AFTER_REFUSED_TRIAL, why
+            raise ConfigInvalid("config", [Complaint("storage.vault", why)]) from error
+
+    async def _revoke(self, token: str) -> None:
+        try:
+            await self._transport.run(Token(self._transport.adapter_for(token)).revoke_self, abandon=True)
         except (Unreachable, Refusal) as error:
             _log.info("vault token was not revoked", reason=str(error))
-        self._transport.adapter.token = None
 
     async def _log_in(self, instead_of: str | None) -> str:
         """Get a token, unless another task has just got or failed to get one."""
@@ -108,34 +159,42 @@ class Login:
             if self._trouble and (self._attempts != seen or trio.current_time() < self._refused_until):
                 raise type(self._trouble)(str(self._trouble))
             with self._metrics.logins.count():
-                return await self._ask_for_token()
+                return await self._log_in_once()
 
-    async def _ask_for_token(self) -> str:
-        role, secret = self._config.role_id, self._config.secret_id
+    async def _log_in_once(self) -> str:
+        config = self._config
         try:
-            answer = await self._transport.run(
-                lambda: self._approle.login(role, secret, use_token=False, mount_point=self._mount), abandon=True
-            )
-            token, lease = _granted(answer)
+            granted = await self._ask_for_token(config)
         except (Unreachable, Refusal) as error:
             self._attempts += 1
-            self._trouble = login_in_our_words(error, self._path)
+            self._trouble = login_in_our_words(error, _path(config))
             if isinstance(self._trouble, StorageDenied):
                 self._refused_until = trio.current_time() + _AFTER_REFUSAL
             raise self._trouble from error
         self._attempts += 1
-        self._trouble = None
-        self._transport.adapter.token = token
-        self._lease = lease or math.inf  # 0 is a token without an end
+        self._accept(granted)
+        return granted.token
+
+    async def _ask_for_token(self, config: VaultConfig) -> Granted:
+        role, secret, mount = config.role_id, config.secret_id, clean_prefix(config.mount_path)
+        return _granted(
+            await self._transport.run(
+                lambda: self._approle.login(role, secret, use_token=False, mount_point=mount), abandon=True
+            )
+        )
+
+    def _accept(self, granted: Granted) -> None:
+        self._trouble, self._refused_until = None, -math.inf
+        self._transport.adapter.token = granted.token
+        self._lease = granted.lease or math.inf  # 0 is a token without an end
         self._plan_renewal(self._lease)
         _log.info("logged in at vault", lease_seconds=self._lease)
-        return token
 
     async def _renew(self) -> None:
         """Prolong the token; when that gives less than a login would (max_ttl is near) or is refused, log in anew."""
         token = self._transport.adapter.token
         try:
-            _, lease = _granted(await self._transport.run(self._tokens.renew_self, abandon=True))
+            lease = _granted(await self._transport.run(self._tokens.renew_self, abandon=True)).lease
         except (Unreachable, Refusal) as error:
             if may_pass(error):
                 raise in_our_words(error, Need("update", "auth/token/renew-self")) from error
@@ -152,9 +211,17 @@ class Login:
         self._lease_changed = trio.Event()
 
 
-def _granted(answer: Mapping[str, Any]) -> tuple[str, float]:
-    """The token and its lease in seconds. Raises Refusal for an answer that has none."""
+def _credentials(config: VaultConfig) -> tuple[str, ...]:
+    return config.role_id, config.secret_id, config.mount_path
+
+
+def _path(config: VaultConfig) -> str:
+    return f"auth/{clean_prefix(config.mount_path)}/login"
+
+
+def _granted(answer: Mapping[str, Any]) -> Granted:
+    """What an answer grants. Raises Refusal for one that grants nothing."""
     try:
-        return str(answer["auth"]["client_token"]), float(answer["auth"]["lease_duration"])
+        return Granted(str(answer["auth"]["client_token"]), float(answer["auth"]["lease_duration"]))
     except (KeyError, TypeError, ValueError) as error:
         raise Refusal(502, ["the answer to the login grants no token; is that Vault?"], {}) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -74,11 +75,18 @@ class Transport:
     """The adapter, and the connections that its requests go over."""
 
     def __init__(self, config: VaultConfig, *, io_timeout: float, connections: int) -> None:
-        self.adapter = DraftingAdapter(config.url, config.namespace, io_timeout)
+        self._new_adapter = partial(DraftingAdapter, config.url, config.namespace, io_timeout)
+        self.adapter = self._new_adapter()
         self._wire = _open_wire(config, connections)
         self._turns = trio.CapacityLimiter(connections)
         self._longest = _PHASES * io_timeout
         self._server = httpx.URL(config.url).netloc.decode("ascii")
+
+    def adapter_for(self, token: str) -> DraftingAdapter:
+        """One beside `adapter`, for requests with another token than the one in use."""
+        adapter = self._new_adapter()
+        adapter.token = token
+        return adapter
 
     async def run(self, draft: Draft, *, abandon: bool) -> dict[str, Any]:
         """Send a request and return the answer's JSON; an answer without a body is an empty dict.

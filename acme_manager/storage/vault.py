@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ import trio
 from hvac.api.secrets_engines import KvV2
 from prometheus_client import CollectorRegistry
 
-from acme_manager.config.model import VaultConfig
+from acme_manager.config.model import Config, VaultConfig
 from acme_manager.errors import StaleVersion, StorageDenied, StorageUnavailable
 from acme_manager.ports import Versioned, VersionInfo
 from acme_manager.storage.errors import Need, Refusal, Unreachable, in_our_words, may_pass, wait_after
@@ -62,6 +62,20 @@ class VaultStorage:
         self._engine = clean_prefix(config.secret_engine)
         self._kv = KvV2(transport.adapter)
         self._away = False
+
+    @asynccontextmanager
+    async def prepared(self, _old: Config, new: Config) -> AsyncIterator[Callable[[], None]]:
+        """Log in as `new` says; in the block, the step that goes over to that login and to the new pauses.
+
+        Where things are kept stays as it is. Raises ConfigInvalid when the login fails.
+        """
+        async with self._login.prepared(new.vault) as log_in:
+
+            def step() -> None:
+                self._config = new.vault
+                log_in()
+
+            yield step
 
     async def get(self, key: str, version: int | None = None) -> Versioned:
         """See ports.Storage. A version that never was, or was pruned, reads as version 0 without a value."""
