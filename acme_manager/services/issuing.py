@@ -28,7 +28,13 @@ from acme_manager.domain.keys import (
     split_chain,
 )
 from acme_manager.domain.renewal import parse_window, renewal_time
-from acme_manager.errors import AcmeManagerError, IssuanceFailed, IssuerUnavailable, StorageUnavailable
+from acme_manager.errors import (
+    AcmeManagerError,
+    IssuanceFailed,
+    IssuanceTimedOut,
+    IssuerUnavailable,
+    StorageUnavailable,
+)
 from acme_manager.ports import Clock, Cluster, Issued, OrderRequest, PlacedOrder, Step
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Flight
@@ -41,6 +47,7 @@ from acme_manager.services.store import CertificateStore
 _log = structlog.get_logger(__name__)
 
 _SUPERSEDED = 4  # RFC 5280 section 5.3.1
+_NOT_THE_ACCOUNT = frozenset({"unauthorized", "accountDoesNotExist"})
 _FORGET_SECONDS = 10.0
 
 
@@ -71,11 +78,12 @@ class Issuing:
         return list(self.unfinished.values())
 
     async def issue(
-        self, wanted: Certificate, flight: Flight[StoredCertificate], *, revoke: bool = False
+        self, wanted: Certificate, flight: Flight[StoredCertificate], *, revoke: bool = False, reason: str = ""
     ) -> StoredCertificate:
         """Get `wanted` issued and keep it; with `revoke`, revoke the certificate that it follows afterwards.
 
-        Raises what Issuer.issue raises, and StorageUnavailable as long as nothing has been issued.
+        `reason` is why it is done, for the log. Raises what Issuer.issue raises, and StorageUnavailable as long as
+        nothing has been issued.
         """
         began = trio.current_time()
         record = self.unfinished.get(wanted.id.key)
@@ -93,7 +101,7 @@ class Issuing:
             await self._abandon(record)
             record = None
         if record is None:
-            record = await self._prepare(wanted, version, revoke=revoke)
+            record = await self._prepare(wanted, current, version, revoke=revoke)
         issued = await self._order(record)
         stored = self._finish(record, issued)
         await self._keep(stored, record, flight)
@@ -106,6 +114,8 @@ class Issuing:
             serial=stored.certificate.serial,
             expires=stored.certificate.expires,
             renewal_date=stored.certificate.renewal_date,
+            renewal_count=stored.certificate.renewal_count,
+            reason=reason or "requested",
             seconds=round(trio.current_time() - began, 3),
         )
         return stored
@@ -115,24 +125,22 @@ class Issuing:
         await self.issuers.solver_for(record.certificate).remove(record.order.traces)
         await self._forget(record)
 
-    async def _prepare(self, wanted: Certificate, version: int, *, revoke: bool) -> OrderRecord:
-        if wanted.csr:
-            return OrderRecord(
-                certificate=wanted,
-                csr=parse_csr(wanted.csr).der,
-                expected=version,
-                revoke=revoke,
-                order=PlacedOrder(""),
-            )
-        key_type = parse_key_type(wanted.key_type or DEFAULT_KEY_TYPE)
-        # RSA takes up to seconds, and the library lets other threads run meanwhile.
-        key = await trio.to_thread.run_sync(make_key, key_type) if key_type.slow else make_key(key_type)
+    async def _prepare(
+        self, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: bool
+    ) -> OrderRecord:
+        csr, private_key = parse_csr(wanted.csr).der if wanted.csr else b"", ""
+        if not csr:
+            key_type = parse_key_type(wanted.key_type or DEFAULT_KEY_TYPE)
+            # RSA takes up to seconds, and the library lets other threads run meanwhile.
+            key = await trio.to_thread.run_sync(make_key, key_type) if key_type.slow else make_key(key_type)
+            csr, private_key = make_csr(key, wanted.identifiers), key_to_pem(key)
         return OrderRecord(
             certificate=wanted,
-            csr=make_csr(key, wanted.identifiers),
-            private_key=key_to_pem(key),
+            csr=csr,
+            private_key=private_key,
             expected=version,
             revoke=revoke,
+            replaces=_replaced(wanted, current),
             order=PlacedOrder(""),
         )
 
@@ -149,7 +157,13 @@ class Issuing:
             self.unfinished[wanted.id.key] = noted
 
         await self.cluster.confirm()
-        request = OrderRequest(identifiers=wanted.identifiers, csr=record.csr, days=wanted.days, profile=wanted.profile)
+        request = OrderRequest(
+            identifiers=wanted.identifiers,
+            csr=record.csr,
+            days=wanted.days,
+            profile=wanted.profile,
+            replaces=record.replaces,
+        )
         try:
             with trio.fail_after(self.common.cert_timeout):
                 return await self.issuers.get(wanted.issuer).issue(
@@ -160,7 +174,7 @@ class Issuing:
                     resume=record.order if record.order.url else None,
                 )
         except trio.TooSlowError:
-            raise IssuanceFailed(
+            raise IssuanceTimedOut(
                 f"the order was not finished within {self.common.cert_timeout:g} s (common.cert_timeout);"
                 " it is taken up again by the next request"
             ) from None
@@ -227,9 +241,15 @@ class Issuing:
             _log.warning("nothing to revoke: storage has no certificate", key=stored.certificate.id.key)
             return
         await self.cluster.confirm()
+        issuer = self.issuers.get(stored.certificate.issued_by or stored.certificate.issuer)
         with trio.fail_after(self.common.cert_timeout):
-            issuer = stored.certificate.issued_by or stored.certificate.issuer
-            await self.issuers.get(issuer).revoke(stored.cert, reason)
+            try:
+                await issuer.revoke(stored.cert, reason)
+            except IssuanceFailed as error:
+                # Another account may have ordered it, or ours may be gone: who has the key may revoke it, too.
+                if not stored.private_key or error.problem is None or error.problem.code not in _NOT_THE_ACCOUNT:
+                    raise
+                await issuer.revoke(stored.cert, reason, private_key=stored.private_key)
         self.progress.publish(stored.certificate.id, Step.REVOKED)
 
     async def _forget(self, record: OrderRecord | None) -> None:
@@ -248,3 +268,14 @@ def _fits(
     """Whether an earlier attempt was about the same, and nothing has been kept since."""
     same = (record.certificate, record.revoke) == (wanted, revoke)
     return same and (current is None or record.expected == version)
+
+
+def _replaced(wanted: Certificate, current: StoredCertificate | None) -> str:
+    """The leaf that a new certificate takes the place of, as its CA understands that (RFC 9773 section 5)."""
+    if current is None or wanted.issuer != (current.certificate.issued_by or current.certificate.issuer):
+        return ""
+    try:
+        shared = set(wanted.identifiers) & set(current.certificate.identifiers)
+        return split_chain(current.cert)[0] if shared else ""
+    except (ValueError, AcmeManagerError):  # a record of another program
+        return ""

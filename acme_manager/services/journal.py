@@ -28,6 +28,7 @@ class OrderRecord:
     private_key: str = attrs.field(default="", repr=False)  # PEM, where the server made it
     expected: int  # the version of the secret that the new certificate follows
     revoke: bool = False  # the certificate of that version, once the new one is kept
+    replaces: str = attrs.field(default="", repr=False)  # PEM of the leaf that the CA is told it takes the place of
     order: PlacedOrder
 
 
@@ -63,6 +64,7 @@ def _to_json(record: OrderRecord) -> dict[str, Any]:
         "order_traces": [dict(trace) for trace in record.order.traces],
         "order_expected": record.expected,
         "order_revoke": record.revoke,
+        "order_replaces": record.replaces,
         "private_key": record.private_key,
     }
 
@@ -74,5 +76,6 @@ def _from_json(value: Mapping[str, Any]) -> OrderRecord:
         private_key=value.get("private_key") or "",
         expected=int(value["order_expected"]),
         revoke=bool(value.get("order_revoke")),
+        replaces=value.get("order_replaces") or "",
         order=PlacedOrder(value["order_url"], tuple(value.get("order_traces") or ())),
     )
