@@ -1,0 +1,1 @@
+"""`acme-manager-client`: keeps the certificates of one host right, and never loses one."""

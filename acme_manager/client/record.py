@@ -1,0 +1,57 @@
+"""What this agent has made, as it remembers it: nothing else is ever deleted.
+
+A record that is lost or can't be read is an empty one, and an empty one lets nothing be deleted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from cattrs import Converter
+
+VERSION = 1
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One certificate. Times are Unix seconds, 0 for never."""
+
+    issuer: str
+    domain: str
+    name: str = ""
+    ours: bool = False  # this agent asked for it, or holds the key that it was made for
+    fingerprint: str = ""  # of what was installed last
+    files: tuple[str, ...] = ()  # that were written for it, relative to the folder of certificates
+    installed_at: float = 0.0
+    delete_from: float = 0.0  # no longer wanted: when it may be deleted
+
+
+Record = Mapping[str, Entry]
+"""By identity."""
+
+_converter = Converter()
+
+
+def read_record(text: str) -> dict[str, Entry]:
+    """Read a record. Raises ValueError for one that can't be trusted to be whole."""
+    try:
+        document = json.loads(text)
+        if document["version"] != VERSION:
+            raise ValueError(f"version {document['version']} is none that this agent knows")
+        return {identity: _converter.structure(one, Entry) for identity, one in document["certificates"].items()}
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"it is no record of ours: {error}") from error
+
+
+def write_record(record: Record) -> str:
+    """The text that `read_record` reads."""
+    document: dict[str, Any] = {
+        "version": VERSION,
+        "certificates": {identity: _converter.unstructure(record[identity]) for identity in sorted(record)},
+    }
+    return json.dumps(document, indent=2) + "\n"
