@@ -1,4 +1,4 @@
-"""The verbs of `/api/v1/certificate`: request, read, update, delete (guide, "API Architecture")."""
+"""The verbs of `/api/v1/certificate`: request, read, update, renew, delete (guide, "API Architecture")."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from acme_manager.domain.keys import describe
 from acme_manager.domain.names import parse_identifier
 from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.domain.request import CertificateParams
+from acme_manager.domain.revocation import Reason
 from acme_manager.domain.token import Token
 from acme_manager.errors import CertificateExists, CertificateNotFound, InvalidRequest
 from acme_manager.services.checks import check_certificate_params
@@ -56,6 +57,22 @@ class Certificates:
             return await self._jobs.run(wanted.id.key, wanted, partial(self._change_facts, wanted))
         return await self._issue(wanted, revoke=params.revoke)
 
+    async def renew(
+        self, id: CertificateId, reason: str, *, revoke: bool = False, quiet: bool = False
+    ) -> StoredCertificate:
+        """Issue a certificate anew as it is: with the caller's CSR if there was one, else with a new key.
+
+        The present one stays valid and is served meanwhile; with `revoke` it is revoked once the new one is kept.
+        `reason` is for the log; `quiet` leaves it to the caller to log a failure.
+
+        Raises CertificateNotFound, InvalidRequest when its issuer is not configured any more, OperationInProgress and
+        what Issuing.issue raises.
+        """
+        wanted = _anew(self._store.metadata(self._locate(id)))
+        self._issuing.issuers.get(wanted.issuer)
+        work = partial(self._issuing.issue, wanted, revoke=revoke, reason=reason)
+        return await self._jobs.run(wanted.id.key, (wanted, revoke), work, quiet=quiet)
+
     async def get(self, id: CertificateId) -> StoredCertificate:
         """Raises CertificateNotFound, StorageUnavailable."""
         return await self._store.read(self._locate(id))
@@ -66,11 +83,12 @@ class Certificates:
         prefix = f"{owner}/"
         return [one for key, one in self._state.certificates.items() if key.startswith(prefix)]
 
-    async def delete(self, id: CertificateId, *, revoke: bool) -> None:
+    async def delete(self, id: CertificateId, *, revoke: bool, reason: Reason | None = None) -> None:
         """Remove a certificate, with `revoke` not before the CA has revoked it. Raises CertificateNotFound."""
         id = self._locate(id)
         self._store.metadata(id)
-        await self._jobs.run(id.key, ("delete", revoke), partial(self._delete, id, revoke=revoke))
+        work = partial(self._delete, id, revoke=revoke, reason=reason)
+        await self._jobs.run(id.key, ("delete", revoke, reason), work)
 
     def resume(self, wanted: Certificate, *, revoke: bool) -> None:
         """Take an order of an earlier process up again, in the background."""
@@ -100,11 +118,11 @@ class Certificates:
         await self._store.write(changed, expected=version)
         return changed
 
-    async def _delete(self, id: CertificateId, _flight: Flight[None], *, revoke: bool) -> None:
+    async def _delete(self, id: CertificateId, _flight: Flight[None], *, revoke: bool, reason: Reason | None) -> None:
         if revoke:
             stored, _ = await self._store.read_version(id)
             if stored is not None:
-                await self._issuing.revoke(stored)
+                await self._issuing.revoke(stored, reason)
         await self._store.delete(id)
 
     def _locate(self, id: CertificateId) -> CertificateId:
@@ -115,6 +133,22 @@ class Certificates:
             return attrs.evolve(id, domain=parse_identifier(id.domain).value)
         except InvalidRequest:
             return id
+
+
+def _anew(present: Certificate) -> Certificate:
+    """The wish that brings about the same certificate again."""
+    return attrs.evolve(
+        present,
+        expires="",
+        renewal_date="",
+        fingerprint="",
+        serial="",
+        encryption="",
+        issued_by="",
+        issued_at=0,
+        updated_at=0,
+        renewal_count=present.renewal_count + 1,
+    )
 
 
 def _same_make(present: Certificate, wanted: Certificate) -> bool:

@@ -6,6 +6,7 @@ for something else about the same key is refused. A caller that goes away does n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
@@ -29,6 +30,7 @@ class Flight(Generic[T]):
 
     key: str
     signature: Hashable
+    quiet: bool = False  # whoever waits says what went wrong
     answered: trio.Event = attrs.field(factory=trio.Event)
     value: T | None = None
     error: Exception | None = None
@@ -73,8 +75,12 @@ class Jobs:
         """The keys that are busy, sorted."""
         return sorted(self._flights)
 
-    async def run(self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> T:
+    async def run(
+        self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]], *, quiet: bool = False
+    ) -> T:
         """Do `work`, or join the flight that does the same already, and return its result or raise its error.
+
+        `quiet` leaves it to the caller to log an error that was to be expected.
 
         Raises OperationInProgress when a flight of another signature has the key, NotLeader when the node does not
         lead, OutcomeUnknown when it stops to, StorageUnavailable when it has not got to know yet what is unfinished.
@@ -86,14 +92,16 @@ class Jobs:
                 raise StorageUnavailable(
                     "this node has just begun to lead, and can't read the orders under way yet", 2.0
                 )
-        flight = self.start(key, signature, work)
+        flight = self.start(key, signature, work, quiet=quiet)
         await flight.answered.wait()
         if flight.error is not None:
             raise flight.error.with_traceback(None)
         value: T = flight.value  # type: ignore[assignment]  # T may itself be optional
         return value
 
-    def start(self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> Flight[T]:
+    def start(
+        self, key: str, signature: Hashable, work: Callable[[Flight[T]], Awaitable[T]], *, quiet: bool = False
+    ) -> Flight[T]:
         """Start the flight, or find the one that does the same, without waiting."""
         if self._nursery is None:
             raise NotLeader("this node does not lead")
@@ -102,7 +110,7 @@ class Jobs:
             if known.signature != signature:
                 raise OperationInProgress(key)
             return known
-        flight: Flight[T] = Flight(key, signature)
+        flight: Flight[T] = Flight(key, signature, quiet)
         self._flights[key] = flight  # type: ignore[assignment]
         self._nursery.start_soon(self._fly, flight, work)
         return flight
@@ -120,7 +128,8 @@ class Jobs:
             )
             raise
         except AcmeManagerError as error:
-            _log.warning("job failed", key=flight.key, error=str(error), kind=type(error).__name__)
+            level = logging.DEBUG if flight.quiet else logging.WARNING
+            _log.log(level, "job failed", key=flight.key, error=str(error), kind=type(error).__name__)
             flight.error = error
         except Exception as error:  # noqa: BLE001 a bug in one job must not take the node down; the API answers 500
             _log.exception("job failed unexpectedly", key=flight.key)
