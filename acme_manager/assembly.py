@@ -28,6 +28,9 @@ from acme_manager.ring.transport import UdpTcpTransport
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.cleanup import Cleanup
+from acme_manager.services.cleanup_notes import CleanupNotes
+from acme_manager.services.cleanup_survey import Survey, rules_of
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Findings, Health, in_time
 from acme_manager.services.inventory import Inventory
@@ -46,6 +49,7 @@ from acme_manager.services.store import CertificateStore
 from acme_manager.services.tokens import Tokens
 from acme_manager.storage import keys
 from acme_manager.storage.vault import VaultStorage
+from acme_manager.workers.cleanup import CleanupWorker
 from acme_manager.workers.config_watcher import ConfigWatcher
 from acme_manager.workers.issuer_health import IssuerHealth
 from acme_manager.workers.schedule import WorkerMetrics, every
@@ -158,6 +162,23 @@ def assemble(
         token_prefix=config.vault.token_prefix,
     )
 
+    cleanup = Cleanup(
+        cluster=ring,
+        survey=Survey(
+            storage=storage,
+            clock=clock,
+            rules=lambda: rules_of(flags, issuers.names()),
+            certificate_prefix=prefix,
+            token_prefix=config.vault.token_prefix,
+        ),
+        notes=CleanupNotes(ring),
+        issuing=issuing,
+        jobs=jobs,
+        state=state,
+        actions=Cleanup.counter(registry),
+        enabled=flags.cleanup,
+    )
+
     async def others() -> Findings:
         issuer_findings = {f"issuer {name}": found.error or None for name, found in findings.all().items()}
         return {"storage": await in_time(storage.health), **describe_ring(ring), **issuer_findings}
@@ -166,6 +187,7 @@ def assemble(
         cluster=ring,
         certificates=certificates,
         tokens=Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix),
+        cleanup=cleanup,
         challenges=HttpChallenges(ring, ring.leads),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         issuers=issuers,
@@ -192,4 +214,7 @@ def assemble(
         every(flags.check_issuer_interval, "issuer health", IssuerHealth(issuers, findings).check_all, metrics),
         every(flags.check_config_interval, "config watcher", watcher.look, metrics),
     ]
+    if flags.cleanup:
+        cleaner = CleanupWorker(cleanup=cleanup, interval=flags.cleanup_interval, metrics=metrics)
+        workers.append(partial(ring.whenever_leading, cleaner))
     return Node(services=services, state=state, reign=reign, workers=workers)

@@ -8,6 +8,7 @@ import attrs
 
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.token import Scope
+from acme_manager.services.cleanup_report import Line
 
 
 class Nothing:
@@ -123,6 +124,19 @@ class NewTokenAnswer:
     username: str
     domains: list[str] = attrs.field(factory=list)
     issuers: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class CleanupAnswer:
+    """What clean-up would do now. `enabled`: whether it is turned on; `complete`: whether `actions` has everything.
+
+    `totals` counts by action: `keep`, `revoke`, `destroy`, `purge`, `skip`; `keep` makes no line.
+    """
+
+    enabled: bool
+    complete: bool
+    totals: dict[str, int]
+    actions: list[Line]
 
 
 @attrs.frozen(kw_only=True)

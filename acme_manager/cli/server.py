@@ -59,6 +59,11 @@ def _run(flags: Flags) -> int:
 
         trio.run(roll_over, config, flags.account_rollover)
         return 0
+    if flags.cleanup_dry_run:
+        from acme_manager.cli.cleanup import show_cleanup  # noqa: PLC0415
+
+        trio.run(show_cleanup, config, flags)
+        return 0
     from acme_manager.app import serve  # noqa: PLC0415
 
     _spare_collections()

@@ -111,10 +111,21 @@ class Flags:
         "cleanup.interval", Kind.DURATION, 3600.0, "How often to look for old versions.", low=_SOON
     )
     cleanup_cert_expire_days: int = flag(
-        "cleanup.cert-expire-days", Kind.INT, 10, "Days before its expiry from which a version may be removed.", low=0
+        "cleanup.cert-expire-days",
+        Kind.INT,
+        10,
+        "Days before its expiry from which a version may be removed.",
+        low=0,
+        high=36500,
     )
     cleanup_cert_revoke_last_version: bool = flag(
-        "cleanup.cert-revoke-last-version", Kind.BOOL, False, "Let cleanup revoke the newest version too."
+        "cleanup.cert-revoke-last-version",
+        Kind.BOOL,
+        False,
+        "Let cleanup remove the newest version too, when nobody has renewed it in time.",
+    )
+    cleanup_dry_run: bool = flag(
+        "cleanup.dry-run", Kind.BOOL, False, "Print what cleanup would do now, and why, then exit.", common=False
     )
 
     allow_unverified_plugins: bool = flag(

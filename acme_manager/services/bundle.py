@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from acme_manager.ports import Clock, Cluster
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.cleanup import Cleanup
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
@@ -24,6 +25,7 @@ class Services:
     cluster: Cluster
     certificates: Certificates
     tokens: Tokens
+    cleanup: Cleanup
     challenges: HttpChallenges
     health: Health
     issuers: Issuers

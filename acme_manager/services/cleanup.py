@@ -48,6 +48,7 @@ class Cleanup:
     jobs: Jobs
     state: State
     actions: Counter
+    enabled: bool  # whether there are rounds; a preview there is in any case
 
     @staticmethod
     def counter(registry: CollectorRegistry) -> Counter:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from typing import Any
 
 import attrs
 
+from acme_manager.config.model import Flags
 from acme_manager.domain.certificate import Certificate, CertificateId, StoredCertificate, stored_from_json
 from acme_manager.domain.cleanup import Action, Content, Decision, Rules, Version, judge
 from acme_manager.domain.gotime import parse_time
@@ -39,6 +41,15 @@ class Secret:
     def moved(self) -> bool:
         """Whether it lies where early Go versions kept a named certificate."""
         return self.id is not None and bool(self.id.name and self.id.domain)
+
+
+def rules_of(flags: Flags, issuers: Iterable[str]) -> Rules:
+    """What the flags `-cleanup.*` say."""
+    return Rules(
+        window=timedelta(days=flags.cleanup_cert_expire_days),
+        last_version=flags.cleanup_cert_revoke_last_version,
+        issuers=frozenset(issuers),
+    )
 
 
 Found = Callable[[Secret, list[Decision]], Awaitable[None]]

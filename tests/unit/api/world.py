@@ -18,6 +18,7 @@ from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
+from tests.unit.services.cleaning import cleanup_of
 from tests.unit.services.world import FixedClock, World, open_world
 
 ADMIN = {"X-API-Key": "admin"}
@@ -61,6 +62,7 @@ async def open_api(
                 "cluster": opened.cluster,
                 "certificates": opened.certificates,
                 "tokens": opened.tokens,
+                "cleanup": cleanup_of(opened, FixedClock()),
                 "challenges": opened.challenges,
                 "health": Health({"storage": opened.state.health}),
                 "issuers": opened.issuing.issuers,

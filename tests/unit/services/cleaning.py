@@ -1,0 +1,137 @@
+"""A world with clean-up in it, and secrets of every age."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from acme_manager.domain.certificate import Certificate, StoredCertificate, stored_to_json
+from acme_manager.domain.cleanup import Action, Decision, Rules
+from acme_manager.domain.gotime import format_time
+from acme_manager.domain.keys import describe
+from acme_manager.ports import Clock
+from acme_manager.services.cleanup import Cleanup
+from acme_manager.services.cleanup_notes import CleanupNotes
+from acme_manager.services.cleanup_survey import Secret, Survey
+from acme_manager.storage.memory import MemoryStorage
+from tests.unit.services.world import NOW, MovableClock, World, open_world
+
+DAY = timedelta(days=1)
+WEB = "certificates/alice/test/www.example.com"
+
+_KEY = ec.generate_private_key(ec.SECP256R1())
+_serials = itertools.count(0xA0)
+
+
+def pem(left: timedelta, life: timedelta = 90 * DAY, *, serial: int = 0) -> str:
+    """A certificate that has so much time left at NOW."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(_KEY.public_key())
+        .serial_number(serial or next(_serials))
+        .not_valid_before(NOW + left - life)
+        .not_valid_after(NOW + left)
+        .sign(_KEY, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+        .decode()
+    )
+
+
+def secret(days: float, **facts: Any) -> dict[str, Any]:
+    """What storage has of a certificate with so many days left."""
+    cert = facts.pop("cert", None) or pem(days * DAY)
+    found = describe(cert)
+    certificate = Certificate(
+        **{
+            "owner": "alice",
+            "issuer": "test",
+            "domain": "www.example.com",
+            "expires": format_time(found.not_after),
+            "renewal_date": format_time(found.not_after - 25 * DAY),
+            "serial": found.serial,
+            **facts,
+        }
+    )
+    return stored_to_json(StoredCertificate(certificate=certificate, cert=cert, url="https://ca.test/1"))
+
+
+async def put(storage: MemoryStorage, key: str, *values: dict[str, Any]) -> None:
+    for value in values:
+        await storage.put(key, value, expected=len(await storage.versions(key)))
+
+
+@attrs.frozen
+class Cleaning:
+    world: World
+    cleanup: Cleanup
+    clock: MovableClock
+
+    @property
+    def storage(self) -> MemoryStorage:
+        return self.world.storage
+
+    @property
+    def revoked(self) -> list[str]:
+        """The serials that the CA has revoked, in order."""
+        return [describe(cert).serial for cert, _ in self.world.ca.revoked]
+
+    async def preview(self) -> list[tuple[str, int, Action]]:
+        """What a round would do."""
+        seen: list[tuple[str, int, Action]] = []
+
+        async def found(secret: Secret, decisions: list[Decision]) -> None:
+            seen.extend((secret.key, one.version, one.action) for one in decisions if one.action is not Action.KEEP)
+
+        await self.cleanup.preview(found)
+        return sorted(seen)
+
+    async def destroyed(self, key: str = WEB) -> list[int]:
+        """The versions that are destroyed."""
+        return [one.version for one in await self.storage.versions(key) if one.destroyed]
+
+    def counted(self, action: str) -> float:
+        """The metric."""
+        return self.world.registry.get_sample_value("acme_manager_cleanup_actions_total", {"action": action}) or 0
+
+
+def cleanup_of(
+    world: World, clock: Clock, *, last_version: bool = False, issuers: tuple[str, ...] = ("test",)
+) -> Cleanup:
+    """The clean-up of a world."""
+    survey = Survey(
+        storage=world.storage,
+        clock=clock,
+        rules=lambda: Rules(window=10 * DAY, last_version=last_version, issuers=frozenset(issuers)),
+        certificate_prefix="certificates",
+        token_prefix="tokens",
+    )
+    return Cleanup(
+        cluster=world.cluster,
+        survey=survey,
+        notes=CleanupNotes(world.cluster),
+        issuing=world.issuing,
+        jobs=world.jobs,
+        state=world.state,
+        actions=Cleanup.counter(world.registry),
+        enabled=True,
+    )
+
+
+@asynccontextmanager
+async def open_cleaning(
+    storage: MemoryStorage | None = None, *, last_version: bool = False, **world: Any
+) -> AsyncIterator[Cleaning]:
+    clock = MovableClock()
+    async with open_world(storage or MemoryStorage(clock), clock=clock, **world) as opened:
+        yield Cleaning(opened, cleanup_of(opened, clock, last_version=last_version), clock)
