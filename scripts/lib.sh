@@ -23,7 +23,16 @@ apt_install() { # package...
     command -v apt-get >/dev/null || fail "please install with your package manager: $*"
     printf 'installing %s\n' "$*" >&2
     as_root apt-get update -qq >&2
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >&2 </dev/null
+    (
+        # Debian starts the servers that it installs, unless a policy forbids it. We want their programs.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap 'as_root rm -f "$policy"' EXIT
+            printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+            as_root chmod 755 "$policy"
+        fi
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >&2 </dev/null
+    )
 }
 
 # A Python that is new enough: $PYTHON if set, else the first found.
