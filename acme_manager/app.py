@@ -15,17 +15,18 @@ import attrs
 import structlog
 import trio
 
+from acme_manager.adapters import Ground, open_issuers, open_node_ring
 from acme_manager.api.app import ApiSettings, build_app
 from acme_manager.api.forward import Waits, open_forwarder
 from acme_manager.api.server import serve as serve_api
-from acme_manager.assembly import assemble, open_issuers, open_node_ring
+from acme_manager.assembly import assemble
 from acme_manager.config.model import Config, Flags
+from acme_manager.config.sources import Sources
 from acme_manager.domain.certificate import CertificateId
-from acme_manager.metrics import new_registry
 from acme_manager.ports import Step
 from acme_manager.services.bundle import Services
 from acme_manager.storage.vault import open_vault
-from acme_manager.structure import background, lone_error
+from acme_manager.structure import Bell, background, lone_error
 
 _log = structlog.get_logger(__name__)
 
@@ -40,25 +41,35 @@ class Running:
     services: Services
 
 
-async def serve(config: Config, flags: Flags, *, started: Callable[[Running], None] | None = None) -> None:
-    """Run a node until a signal ends it. Whatever crashes inside leaves as its own error."""
-    stopping = trio.Event()
+async def serve(
+    config: Config,
+    flags: Flags,
+    *,
+    sources: Sources | None = None,
+    started: Callable[[Running], None] | None = None,
+) -> None:
+    """Run a node until a signal ends it. Whatever crashes inside leaves as its own error.
+
+    `sources` are where the configuration is read from while the node runs, by default those that the flags name.
+    """
+    stopping, hangup = trio.Event(), Bell()
+    ground = Ground.of(config, flags, sources or Sources.of(flags, os.environ), hangup)
     with lone_error():
         async with trio.open_nursery() as outer:
-            await outer.start(_watch_signals, stopping)
-            await _serve(config, flags, stopping, started)
+            await outer.start(_watch_signals, stopping, hangup)
+            await _serve(ground, stopping, started)
             outer.cancel_scope.cancel(reason="the server has stopped")
 
 
-async def _serve(config: Config, flags: Flags, stopping: trio.Event, started: Callable[[Running], None] | None) -> None:
-    registry = new_registry("server")
+async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Running], None] | None) -> None:
+    settings, flags = ground.settings, ground.flags
     async with (
-        open_vault(config.vault, registry) as storage,
-        open_node_ring(config, flags, storage, registry) as ring,
-        open_issuers(config, ring, registry) as issuers,
-        open_forwarder(ring, flags, Waits(answer=config.common.cert_timeout + 30)) as forwarder,
+        open_vault(settings.vault, ground.registry) as storage,
+        open_node_ring(ground, storage) as ring,
+        open_issuers(ground, storage, ring) as keeper,
+        open_forwarder(ring, flags, lambda: Waits(answer=settings.common.cert_timeout + 30)) as forwarder,
     ):
-        node = assemble(config, flags, registry, storage, ring, issuers)
+        node = assemble(ground, storage, ring, keeper)
         leading, following = partial(ring.whenever_leading, node.reign), partial(node.state.catch_up, ring)
         with node.state.following(), node.services.progress.watched_by(_log_step):
             async with background(leading, following, *node.workers), trio.open_nursery() as api:
@@ -74,12 +85,18 @@ def _log_step(id: CertificateId, step: Step) -> None:
 
 
 async def _watch_signals(
-    stopping: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    stopping: trio.Event, hangup: Bell, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """The first signal stops the server in order, the second at once; so does an orderly stop that takes too long."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    """The first signal stops the server in order, the second at once; so does an orderly stop that takes too long.
+
+    SIGHUP has the configuration looked at.
+    """
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         task_status.started()
         async for number in signals:
+            if number == signal.SIGHUP:
+                hangup.ring()
+                continue
             if stopping.is_set():
                 _log.warning("second signal, exiting at once", signal=signal.Signals(number).name)
                 os._exit(128 + number)

@@ -1,30 +1,15 @@
-"""How the parts of a node are built and handed to each other; app.py says which lives inside which."""
+"""How the services of a node are built on its adapters and handed to each other; app.py nests all in their lifetimes."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from ipaddress import ip_address
 
 import attrs
-from prometheus_client import CollectorRegistry
 
+from acme_manager.adapters import Ground, keyring
 from acme_manager.api.cluster import check_ring, describe_ring
-from acme_manager.api.server import parse_address
-from acme_manager.clock import SystemClock
-from acme_manager.config.load import load
-from acme_manager.config.model import Config, Flags
-from acme_manager.dns.metrics import DnsMetrics
-from acme_manager.dns.solver import DnsSolvers
-from acme_manager.errors import Complaint, ConfigInvalid
-from acme_manager.issuance.issuer import open_issuer
-from acme_manager.ring.cluster import Ring, open_ring
-from acme_manager.ring.fencing import StoredFence
-from acme_manager.ring.keyring import Keyring
-from acme_manager.ring.settings import RingSettings
-from acme_manager.ring.transport import UdpTcpTransport
+from acme_manager.ring.cluster import Ring
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
@@ -34,88 +19,30 @@ from acme_manager.services.cleanup_survey import Survey, rules_of
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Findings, Health, in_time
 from acme_manager.services.inventory import Inventory
-from acme_manager.services.issuer_findings import IssuerFindings
-from acme_manager.services.issuers import ConfiguredIssuer, Issuers
+from acme_manager.services.issuer_keeper import IssuerKeeper
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
+from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
+from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reconciling import Reconciler
+from acme_manager.services.reconfiguring import Follower
 from acme_manager.services.reign import Reign
-from acme_manager.services.settings import Settings
+from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
 from acme_manager.services.tokens import Tokens
-from acme_manager.storage import keys
 from acme_manager.storage.vault import VaultStorage
 from acme_manager.workers.cleanup import CleanupWorker
 from acme_manager.workers.config_watcher import ConfigWatcher
 from acme_manager.workers.issuer_health import IssuerHealth
+from acme_manager.workers.map_upkeep import MapUpkeep
 from acme_manager.workers.schedule import WorkerMetrics, every
+from acme_manager.workers.token_expiry import TokenExpiry
 
-
-def _ring_settings(config: Config, flags: Flags) -> RingSettings:
-    settings = RingSettings.from_flags(flags, api_url="", keyring=_keyring(config))
-    host, port = parse_address(flags.listen_address)
-    if not port:
-        return settings  # nobody can know it before it is bound; such a node can only be alone
-    host = settings.place.host if host is None or ip_address(host).is_unspecified else host
-    scheme = "https" if flags.tls_cert_file else "http"
-    return attrs.evolve(settings, api_url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-
-
-def _keyring(config: Config) -> Keyring | None:
-    return Keyring.from_base64(*config.common.ring_keys) if config.common.ring_keys else None
-
-
-@asynccontextmanager
-async def open_node_ring(
-    config: Config, flags: Flags, storage: VaultStorage, registry: CollectorRegistry
-) -> AsyncIterator[Ring]:
-    """This node's part of the ring. Raises ConfigInvalid when it can't listen there."""
-    settings = _ring_settings(config, flags)
-    try:
-        bound = UdpTcpTransport.bind(*settings.place.bind)
-    except OSError as error:
-        where = "{}:{}".format(*settings.place.bind)
-        complaint = Complaint("-ring.instance-addr", f"the ring can't listen on {where} (-ring.instance-port): {error}")
-        raise ConfigInvalid("command line", [complaint]) from error
-    with bound as transport:
-        async with open_ring(
-            settings,
-            transport=transport,
-            fences=StoredFence(storage, keys.fence_key(config.vault.certificate_prefix)),
-            clock=SystemClock(),
-            rng=random.Random(),  # noqa: S311 it spreads load, and hides nothing
-            registry=registry,
-        ) as ring:
-            yield ring
-
-
-def _config_watcher(config: Config, flags: Flags, ring: Ring, registry: CollectorRegistry) -> ConfigWatcher:
-    def load_again() -> Config:
-        unverified = flags.allow_unverified_plugins
-        return load(flags.config_path, config.environ, allow_unverified_plugins=unverified)
-
-    return ConfigWatcher.on(registry, config, load_again, [lambda changed: ring.set_keyring(_keyring(changed))])
-
-
-@asynccontextmanager
-async def open_issuers(config: Config, ring: Ring, registry: CollectorRegistry) -> AsyncIterator[Issuers]:
-    """The CAs of the configuration."""
-    solvers = DnsSolvers(config.dns, config.environ, DnsMetrics(registry))
-    async with AsyncExitStack() as stack:
-        opened = {
-            name: ConfiguredIssuer(
-                settings,
-                await stack.enter_async_context(
-                    open_issuer(settings, config.common, config.environ, registry, SystemClock())
-                ),
-            )
-            for name, settings in config.issuers.items()
-        }
-        yield Issuers(opened, http_solver=HttpChallenges(ring, ring.leads), dns_solver=solvers.solver)
+_UPKEEP_INTERVAL = 3600.0  # seconds, as in the Go original
 
 
 @attrs.frozen(kw_only=True)
@@ -128,19 +55,13 @@ class Node:
     workers: Sequence[Callable[[], Awaitable[None]]]
 
 
-def assemble(
-    config: Config,
-    flags: Flags,
-    registry: CollectorRegistry,
-    storage: VaultStorage,
-    ring: Ring,
-    issuers: Issuers,
-) -> Node:
+def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKeeper) -> Node:
     """Everything above the adapters. Nothing of it runs yet."""
-    settings = Settings(config)
-    clock, state, progress, jobs = SystemClock(), State(ring), Progress(), Jobs()
+    flags, registry, clock = ground.flags, ground.registry, ground.clock
+    settings, findings, issuers, solvers = ground.settings, ground.findings, keeper.issuers, ground.solvers
+    config = settings.config  # for what needs a restart (config/changes.py): all else is read from `settings`
+    state, progress, jobs, prefix = State(ring), Progress(), Jobs(), config.vault.certificate_prefix
     counters = Counters(ring, state, progress, clock)
-    findings, prefix = IssuerFindings(clock, registry), config.vault.certificate_prefix
     issuing = Issuing(
         cluster=ring,
         store=CertificateStore(storage, state, prefix),
@@ -160,6 +81,7 @@ def assemble(
         issuing=issuing,
         certificate_prefix=prefix,
         token_prefix=config.vault.token_prefix,
+        metrics=ResyncMetrics(registry),
     )
 
     cleanup = Cleanup(
@@ -183,18 +105,23 @@ def assemble(
         issuer_findings = {f"issuer {name}": found.error or None for name, found in findings.all().items()}
         return {"storage": await in_time(storage.health), **describe_ring(ring), **issuer_findings}
 
+    tokens = Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix)
+    rate_limits = RateLimits(ring, state, progress, clock, settings, registry)
     services = Services(
         cluster=ring,
         certificates=certificates,
-        tokens=Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix),
+        tokens=tokens,
         cleanup=cleanup,
         challenges=HttpChallenges(ring, ring.leads),
+        preflight=Preflight(cluster=ring, state=state, jobs=jobs, issuers=issuers, dns=solvers, settings=settings),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         issuers=issuers,
         issuer_findings=findings,
         progress=progress,
         counters=counters,
         inventory=Inventory(state, counters, clock),
+        rate_limits=rate_limits,
+        resync=reconciler.round,
         clock=clock,
         registry=registry,
         instance_id=ring.name,
@@ -208,11 +135,16 @@ def assemble(
         interval=flags.check_renewal_interval,
     )
     metrics = WorkerMetrics.on(registry)
-    watcher = _config_watcher(config, flags, ring, registry)
+    ring_keys = Follower(lambda changed: ring.set_keyring(keyring(changed)))
+    parts = (solvers, keeper, ring_keys, Follower(settings.go_by), storage)  # what may take longest comes last
+    watcher = ConfigWatcher(config, ground.sources.read, parts, registry, ground.hangup)
+    health = IssuerHealth(issuers, findings)
     workers = [
         counters.run,
-        every(flags.check_issuer_interval, "issuer health", IssuerHealth(issuers, findings).check_all, metrics),
-        every(flags.check_config_interval, "config watcher", watcher.look, metrics),
+        every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
+        every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry).look, metrics),
+        every(_UPKEEP_INTERVAL, "map upkeep", MapUpkeep(ring, rate_limits, counters).look, metrics),
+        every(flags.check_config_interval, "config watcher", watcher.look, metrics, ground.hangup),
     ]
     if flags.cleanup:
         cleaner = CleanupWorker(cleanup=cleanup, interval=flags.cleanup_interval, metrics=metrics)

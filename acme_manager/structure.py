@@ -50,6 +50,24 @@ async def background(*loops: Callable[[], Awaitable[object]]) -> AsyncIterator[t
             nursery.cancel_scope.cancel(reason="the block that needed it has ended")
 
 
+class Bell:
+    """Wakes the one loop that waits for it; rung while that is busy, it wakes it at once the next time."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+        self._rung = trio.Event()
+
+    def ring(self) -> None:
+        """Wake it."""
+        self.rings += 1
+        self._rung.set()
+
+    async def wait(self) -> None:
+        """Return when it has been rung since the last time."""
+        await self._rung.wait()
+        self._rung = trio.Event()
+
+
 async def together(function: Callable[[T], Awaitable[R]], items: Collection[T], *, at_once: int = 64) -> list[R]:
     """Do the same for many things, a number of them at once; the results are in the order of the items.
 

@@ -53,8 +53,14 @@ class Waits:
 class Forwarder:
     """Runs handlers here while this node leads, and on the leader while it does not."""
 
-    def __init__(self, wire: httpx.AsyncBaseTransport, cluster: Cluster, waits: Waits, *, tls_only: bool) -> None:
-        self._wire, self._cluster, self._waits, self._tls_only = wire, cluster, waits, tls_only
+    def __init__(
+        self, wire: httpx.AsyncBaseTransport, cluster: Cluster, waits: Callable[[], Waits], *, tls_only: bool
+    ) -> None:
+        self._wire, self._cluster, self._waits_now, self._tls_only = wire, cluster, waits, tls_only
+
+    @property
+    def _waits(self) -> Waits:
+        return self._waits_now()
 
     async def serve(self, request: ApiRequest, handler: Callable[[], Awaitable[Response]]) -> Response:
         """The handler's answer, from wherever it ran.
@@ -134,10 +140,12 @@ class Forwarder:
 
 
 @asynccontextmanager
-async def open_forwarder(cluster: Cluster, flags: Flags, waits: Waits | None = None) -> AsyncIterator[Forwarder]:
+async def open_forwarder(
+    cluster: Cluster, flags: Flags, waits: Callable[[], Waits] = Waits
+) -> AsyncIterator[Forwarder]:
     """Hold connections to the other nodes for the length of a block. Raises ConfigInvalid."""
     async with httpx.AsyncHTTPTransport(verify=peer_context(flags), trust_env=False, limits=_CONNECTIONS) as wire:
-        yield Forwarder(wire, cluster, waits or Waits(), tls_only=bool(flags.tls_cert_file))
+        yield Forwarder(wire, cluster, waits, tls_only=bool(flags.tls_cert_file))
 
 
 def on_leader(handler: Handler) -> Handler:

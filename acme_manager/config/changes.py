@@ -43,7 +43,8 @@ def changes(old: Config, new: Config) -> list[Change]:
         *_fields("common", old.common, new.common),
         *_named("issuer.", old.issuers, new.issuers),
         *_fields("storage.vault", old.vault, new.vault),
-        *_named("", old.environ, new.environ),  # `dns` is made of these
+        *_fields("dns", old.dns, new.dns),  # made of variables, and of files that they name
+        *_named("", old.environ, new.environ),
     ]
     return sorted(found, key=lambda change: change.path)
 

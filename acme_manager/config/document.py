@@ -5,6 +5,7 @@ Stricter than YAML: a key given twice is an error, since the first value would b
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +24,12 @@ Steps = tuple[str | int, ...]
 
 @attrs.frozen
 class Document:
-    """A file's content, the lines of what is in it, and complaints about keys that are in it twice."""
+    """A file's content, the lines of what is in it, complaints about keys that are in it twice, and its SHA-256."""
 
     content: Any = attrs.field(repr=False)
     lines: dict[Steps, int]
     doubled: list[Complaint]
+    digest: str
 
     def complaint(self, steps: Steps, message: str) -> Complaint:
         """A complaint about a value; one that is not there is looked for on the line of what should hold it."""
@@ -44,13 +46,13 @@ def dotted(steps: Steps) -> str:
 def read_document(path: Path) -> Document:
     """Read a YAML file. Raises ConfigInvalid."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        loader = yaml.SafeLoader(text)
+        raw = path.read_bytes()
+        loader = yaml.SafeLoader(raw.decode("utf-8-sig"))
         node = loader.get_single_node()
         walk = _Walk()
         walk.visit(node, ())
         content = None if node is None else loader.construct_document(node)
-        return Document(content, walk.lines, walk.doubled)
+        return Document(content, walk.lines, walk.doubled, hashlib.sha256(raw).hexdigest())
     except OSError as error:
         reason = f"can't be read: {error.strerror}; -config-path names the file"
     except UnicodeDecodeError as error:

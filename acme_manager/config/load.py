@@ -40,7 +40,14 @@ def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverifie
         vault = with_vault_variables(vault, environ, reading.complaints)
     if reading.complaints or common is None or vault is None:
         raise ConfigInvalid(str(config_path), reading.complaints)
-    return Config(common=common, issuers=issuers, vault=vault, dns=dns, environ=dict(environ))
+    return Config(
+        common=common,
+        issuers=issuers,
+        vault=vault,
+        dns=dns,
+        environ=dict(environ),
+        digest=reading.document.digest,
+    )
 
 
 def _issuers(reading: _Reading, raw: Any) -> dict[str, IssuerConfig]:

@@ -121,3 +121,4 @@ class Config:
     vault: VaultConfig
     dns: DnsConfig = attrs.field(factory=DnsConfig)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # process environment over `.env`
+    digest: str = attrs.field(default="", eq=False)  # SHA-256 of the file in hex

@@ -17,6 +17,7 @@ from acme_manager import logs
 from acme_manager.app import Running, serve
 from acme_manager.config.load import load
 from acme_manager.config.model import Config, Flags
+from acme_manager.config.sources import Sources
 from acme_manager.dev.client import ApiClient
 from acme_manager.dev.folder import DevFailed, Folder, State, open_folder
 from acme_manager.dev.nameserver import open_nameserver
@@ -90,7 +91,9 @@ async def _serve(config: Config, flags: Flags, folder: Folder, state: State, ope
         await trio.sleep_forever()
 
     async with background(welcome):
-        await serve(config, flags, started=send.send_nowait)
+        # What counts besides the file is made up, so no file with variables is looked for.
+        sources = Sources(config_path=folder.server_config, env_path=None, process=config.environ)
+        await serve(config, flags, sources=sources, started=send.send_nowait)
 
 
 async def _welcome(running: Running, flags: Flags, folder: Folder, state: State, openbao: OpenBao) -> None:

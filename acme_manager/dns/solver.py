@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
 import trio
 
-from acme_manager.config.model import DnsConfig
+from acme_manager.config.model import Config, DnsConfig
 from acme_manager.dns.challenge import CHALLENGE_TYPE, Record, challenge_name, challenge_value, record_of
 from acme_manager.dns.holds import Holds
 from acme_manager.dns.lookup import Lookup
@@ -16,7 +16,7 @@ from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.propagation import Propagation
 from acme_manager.dns.providers import FACTORIES, Factory, PatientProvider, provider_for
 from acme_manager.dns.rfc2136 import Rfc2136
-from acme_manager.errors import DnsFailed, Rejected
+from acme_manager.errors import Complaint, ConfigInvalid, DnsFailed, Rejected
 from acme_manager.ports import Challenge, Trace
 from acme_manager.structure import together
 
@@ -37,11 +37,44 @@ class DnsSolvers:
         metrics: DnsMetrics,
         factories: Mapping[str, Factory] = FACTORIES,
     ) -> None:
-        self.lookup = Lookup(config)
-        self.propagation = Propagation(self.lookup, config)
         self.metrics = metrics
         self.holds = Holds()
         self._environ, self._factories = environ, factories
+        self._look_by(config)
+
+    def _look_by(self, config: DnsConfig) -> None:
+        self.lookup = Lookup(config)
+        self.propagation = Propagation(self.lookup, config)
+
+    @asynccontextmanager
+    async def prepared(self, old: Config, new: Config) -> AsyncIterator[Callable[[], None]]:
+        """Check the providers that issuers name; in the block, the step that goes over to the variables of `new`.
+
+        Records that are in use stay so. Raises ConfigInvalid for a provider that would cease to work.
+        """
+        before = self._trouble(old)
+        complaints = [one for one in self._trouble(new) if one not in before]
+        if complaints:
+            raise ConfigInvalid("config", complaints)
+
+        def step() -> None:
+            self._environ = new.environ
+            if new.dns != old.dns:
+                self._look_by(new.dns)
+
+        yield step
+
+    def _trouble(self, config: Config) -> list[Complaint]:
+        found: dict[Complaint, None] = {}
+        for issuer in config.issuers.values():
+            try:
+                if issuer.dns_challenge:
+                    provider_for(issuer.dns_challenge, config.environ, self._factories)
+            except ConfigInvalid as error:
+                found.update(dict.fromkeys(error.complaints))
+            except Rejected as error:
+                found[Complaint(f"issuer.{issuer.name}.dns_challenge", str(error))] = None
+        return list(found)
 
     def solver(self, name: str) -> DnsSolver:
         """A solver that writes with a provider, by its name in `dns_challenge`.

@@ -17,6 +17,11 @@ class IssuanceMetrics:
     in_flight: Gauge  # issuer
     duration: Histogram  # issuer
 
+    def forget(self, issuer: str) -> None:
+        """Show nothing any more of an issuer that is no longer configured."""
+        for metric in (self.requests, self.orders, self.in_flight, self.duration):
+            metric.remove_by_labels({"issuer": issuer})
+
     @classmethod
     def on(cls, registry: CollectorRegistry) -> IssuanceMetrics:
         """The metrics on a registry: made at the first call, the same ones at every other."""

@@ -14,6 +14,16 @@ import httpx
 from acme_manager.config.model import IssuerConfig
 from acme_manager.errors import Complaint, ConfigInvalid, IssuanceFailed
 
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+VARIABLES = (
+    "LEGO_CA_CERTIFICATES",
+    "LEGO_CA_SYSTEM_CERT_POOL",
+    "LEGO_CA_SERVER_NAME",
+    *_PROXIES,
+    *map(str.upper, _PROXIES),
+)
+"""Everything of the environment that counts for a connection to a CA."""
+
 
 def check_url(issuer: str, url: str, directory: httpx.URL | None = None) -> httpx.URL:
     """Parse a URL that we are to send something to: the directory's own, or one that the CA gave us.

@@ -6,9 +6,12 @@ all go over to it in one step, which can do neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Protocol
+
+import attrs
 
 from acme_manager.config.model import Config
 
@@ -22,6 +25,18 @@ class Part(Protocol):
         Raises an AcmeManagerError that says what is wrong, of ConfigInvalid with the path of the key.
         """
         ...
+
+
+@attrs.frozen
+class Follower:
+    """A part with nothing to make ready: it is told of the new configuration when all go over to it."""
+
+    go_by: Callable[[Config], None]
+
+    @asynccontextmanager
+    async def prepared(self, _old: Config, new: Config) -> AsyncIterator[Callable[[], None]]:
+        """See Part."""
+        yield partial(self.go_by, new)
 
 
 async def reconfigure(parts: Sequence[Part], old: Config, new: Config) -> None:

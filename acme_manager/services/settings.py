@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 import attrs
 
@@ -16,14 +15,9 @@ class Settings:
 
     config: Config
 
-    @asynccontextmanager
-    async def prepared(self, _old: Config, new: Config) -> AsyncIterator[Callable[[], None]]:
-        """See reconfiguring.Part."""
-
-        def step() -> None:
-            self.config = new
-
-        yield step
+    def go_by(self, config: Config) -> None:
+        """From now on this counts."""
+        self.config = config
 
     @property
     def common(self) -> Common:

@@ -10,6 +10,8 @@ import structlog
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from acme_manager.structure import Bell
+
 _log = structlog.get_logger(__name__)
 
 
@@ -42,16 +44,22 @@ class WorkerMetrics:
 
 
 def every(
-    period: float, name: str, work: Callable[[], Awaitable[object]], metrics: WorkerMetrics
+    period: float,
+    name: str,
+    work: Callable[[], Awaitable[object]],
+    metrics: WorkerMetrics,
+    sooner: Bell | None = None,
 ) -> Callable[[], Awaitable[None]]:
     """A loop that does `work` at once and then every `period` seconds; a slow round delays the next, and skips none.
 
-    A round that fails is logged and counted, and the loop goes on.
+    A round that fails is logged and counted, and the loop goes on. `sooner`, when it rings, has the next round come.
     """
-    return functools.partial(_loop, period, name, work, metrics)
+    return functools.partial(_loop, period, name, work, metrics, sooner or Bell())
 
 
-async def _loop(period: float, name: str, work: Callable[[], Awaitable[object]], metrics: WorkerMetrics) -> None:
+async def _loop(
+    period: float, name: str, work: Callable[[], Awaitable[object]], metrics: WorkerMetrics, sooner: Bell
+) -> None:
     failures, last_success = metrics.failures.labels(name), metrics.last_success.labels(name)
     metrics.interval.labels(name).set(period)
     try:
@@ -64,7 +72,8 @@ async def _loop(period: float, name: str, work: Callable[[], Awaitable[object]],
                 _log.exception("worker round failed", worker=name, error=str(error), next_in=period)
             else:
                 last_success.set_to_current_time()
-            await trio.sleep_until(began + period)
+            with trio.move_on_at(began + period):
+                await sooner.wait()
             await trio.lowlevel.checkpoint()
     finally:
         metrics.last_success.remove(name)

@@ -19,7 +19,7 @@ from acme_manager.services.bundle import Services
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from tests.unit.services.cleaning import cleanup_of
-from tests.unit.services.world import FixedClock, World, open_world
+from tests.unit.services.world import FixedClock, World, open_world, preflight
 
 ADMIN = {"X-API-Key": "admin"}
 
@@ -65,17 +65,20 @@ async def open_api(
                 "cleanup": cleanup_of(opened, FixedClock()),
                 "challenges": opened.challenges,
                 "health": Health({"storage": opened.state.health}),
+                "preflight": preflight(opened),
                 "issuers": opened.issuing.issuers,
                 "issuer_findings": opened.findings,
                 "progress": opened.progress,
                 "counters": opened.counters,
                 "inventory": Inventory(opened.state, opened.counters, FixedClock()),
+                "rate_limits": opened.rate_limits,
+                "resync": opened.reconciler.round,
                 "clock": FixedClock(),
                 "registry": CollectorRegistry(),
                 "instance_id": "node-1",
                 **(replaced or {}),
             }
         )
-        async with open_forwarder(services.cluster, flags or Flags(), waits) as forwarder:
+        async with open_forwarder(services.cluster, flags or Flags(), lambda: waits or Waits()) as forwarder:
             app = build_app(services, settings or ApiSettings(), forwarder)
             yield Api(world=opened, services=services, app=app)
