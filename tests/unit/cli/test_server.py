@@ -16,7 +16,7 @@ import structlog
 import trio
 
 from acme_manager import app
-from acme_manager.cli import rollover, server
+from acme_manager.cli import cleanup, rollover, server
 from acme_manager.config.model import Config, Flags
 from acme_manager.dev import run as dev_run
 from acme_manager.errors import Complaint, ConfigInvalid, StorageUnavailable
@@ -221,6 +221,20 @@ def test_an_account_is_rolled_over_instead_of_serving(
     monkeypatch.setattr(rollover, "roll_over", roll_over)
     assert server.main(["-account.rollover", "le"]) == 0
     assert rolled == ["le"]
+    assert served.config is None
+
+
+def test_what_cleanup_would_do_is_shown_instead_of_serving(
+    config: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+
+    async def show_cleanup(config: Config, flags: Flags) -> None:
+        shown.append(config.vault.certificate_prefix)
+
+    monkeypatch.setattr(cleanup, "show_cleanup", show_cleanup)
+    assert server.main(["-cleanup.dry-run"]) == 0
+    assert shown == ["c"]
     assert served.config is None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
@@ -32,25 +32,25 @@ _KEY = ec.generate_private_key(ec.SECP256R1())
 _serials = itertools.count(0xA0)
 
 
-def pem(left: timedelta, life: timedelta = 90 * DAY, *, serial: int = 0) -> str:
-    """A certificate that has so much time left at NOW."""
+def pem(left: timedelta, life: timedelta = 90 * DAY, *, now: datetime = NOW) -> str:
+    """A certificate that has so much time left."""
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
         .issuer_name(x509.Name([]))
         .public_key(_KEY.public_key())
-        .serial_number(serial or next(_serials))
-        .not_valid_before(NOW + left - life)
-        .not_valid_after(NOW + left)
+        .serial_number(next(_serials))
+        .not_valid_before(now + left - life)
+        .not_valid_after(now + left)
         .sign(_KEY, hashes.SHA256())
         .public_bytes(Encoding.PEM)
         .decode()
     )
 
 
-def secret(days: float, **facts: Any) -> dict[str, Any]:
+def secret(days: float, *, now: datetime = NOW, **facts: Any) -> dict[str, Any]:
     """What storage has of a certificate with so many days left."""
-    cert = facts.pop("cert", None) or pem(days * DAY)
+    cert = facts.pop("cert", None) or pem(days * DAY, now=now)
     found = describe(cert)
     certificate = Certificate(
         **{
