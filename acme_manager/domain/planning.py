@@ -19,6 +19,7 @@ from acme_manager.domain.renewal_state import RenewalState, Suggestion
 from acme_manager.errors import InvalidRequest
 
 _DAY = timedelta(days=1)
+_PAUSE = timedelta(hours=6)  # the least between two renewals that the CA suggests
 _USUAL_LIFE = 90 * _DAY  # of a record that does not say since when it is valid
 
 
@@ -99,7 +100,7 @@ def plan(certificate: Certificate, state: RenewalState, policy: Policy, now: dat
         return _forced(state, life, now)
     planned = _configured(certificate, policy, life)
     if state.ari is not None:
-        planned = _suggested(planned, state.ari, life, key)
+        planned = _suggested(planned, state.ari, life, certificate)
     if planned.due > life.last_moment:
         why = f"{planned.reason}; but not later than {_moment(life.last_moment)}, so that there is time for another try"
         planned = attrs.evolve(planned, due=life.last_moment, code="last_moment", reason=why)
@@ -145,9 +146,12 @@ def _words(drawn: Draw, text: str, life: Life) -> tuple[str, str]:
     return "share", f"last {share} of its life: renewal_days '{text}' does not fit a life of {days} days"
 
 
-def _suggested(planned: RenewalPlan, ari: Suggestion, life: Life, key: str) -> RenewalPlan:
-    """RFC 9773 section 4.2: a uniformly random time of the window. The backstop is for a CA that suggests too late."""
-    at = ari.start + (ari.end - ari.start) * spread(f"{key} {ari.start.timestamp():.0f}")
+def _suggested(planned: RenewalPlan, ari: Suggestion, life: Life, certificate: Certificate) -> RenewalPlan:
+    """RFC 9773 section 4.2: a uniformly random time of the window. The backstop is for a CA that suggests too late, the
+    pause for one that wants every new certificate to be replaced at once."""
+    at = ari.start + (ari.end - ari.start) * spread(f"{certificate.id.key} {ari.start.timestamp():.0f}")
+    if certificate.renewal_count:
+        at = max(at, life.start + min(life.length / 20, _PAUSE))
     said = f"CA asks for renewal between {_moment(ari.start)} and {_moment(ari.end)} (ARI)"
     latest = max(planned.due, life.backstop)
     if at <= latest:
@@ -156,8 +160,10 @@ def _suggested(planned: RenewalPlan, ari: Suggestion, life: Life, key: str) -> R
 
 
 def _tries(state: RenewalState) -> str:
-    times = "once" if state.failures == 1 else f"{state.failures} times"
-    return f"failed {times}, next try at {_moment(state.retry_at)}" if state.retry_at else f"failed {times}"
+    tried = f"failed {state.failures} times" if state.failures > 1 else "failed once"
+    if not state.failures:
+        tried = f"could not be tried: {state.error}"
+    return f"{tried}, next try at {_moment(state.retry_at)}" if state.retry_at else tried
 
 
 def _welcome(

@@ -36,6 +36,10 @@ class MemoryCa:
         self.revoked: list[tuple[str, int | None]] = []
         self.issued: dict[str, Issued] = {}
         self.windows: dict[str, RenewalInfo] = {}  # by serial
+        self.requests: list[OrderRequest] = []
+        self.now: Callable[[], datetime] = lambda: datetime(2026, 11, 24, 12, tzinfo=UTC)
+        self.lifetime = timedelta(days=90)
+        self.said = IssuerFacts(account="https://ca.test/account/1")
         self._before = before or _nothing
         self._numbers = itertools.count(1)
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -50,6 +54,7 @@ class MemoryCa:
         step: Callable[[Step], None],
         resume: PlacedOrder | None = None,
     ) -> Issued:
+        self.requests.append(request)
         if resume is not None:
             self.resumed.append(resume)
             order = resume
@@ -89,11 +94,11 @@ class MemoryCa:
 
     async def facts(self) -> IssuerFacts:
         await self._before("facts")
-        return IssuerFacts(account="https://ca.test/account/1")
+        return self.said
 
     def _sign(self, request: OrderRequest) -> str:
         csr = x509.load_der_x509_csr(request.csr)
-        start = datetime(2026, 11, 24, 12, tzinfo=UTC)
+        start = self.now()
         names = [x509.DNSName(one.value) for one in request.identifiers if one.type is IdentifierType.DNS]
         leaf = (
             x509.CertificateBuilder()
@@ -102,7 +107,7 @@ class MemoryCa:
             .public_key(csr.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(start)
-            .not_valid_after(start + timedelta(days=90))
+            .not_valid_after(start + self.lifetime)
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .sign(self._key, hashes.SHA256())
         )

@@ -1,0 +1,322 @@
+"""Renew every certificate in time: the leader's loop, from what is due to what has become of it.
+
+It sleeps until the next certificate wants a look. What is due waits in its CA's queue, most urgent first, and is
+started as far as `max_orders` and the CA's limits go, so that a slow CA or one without room holds nobody else up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import attrs
+import structlog
+import trio
+
+from acme_manager.domain.causes import Cure, backoff, classify
+from acme_manager.domain.certificate import Certificate
+from acme_manager.domain.names import Identifier
+from acme_manager.domain.planning import Policy, RenewalPlan, life_of
+from acme_manager.domain.renewal_state import NOTHING_KNOWN
+from acme_manager.errors import (
+    AcmeManagerError,
+    BudgetSpent,
+    CertificateNotFound,
+    NotLeader,
+    OperationInProgress,
+    OutcomeUnknown,
+)
+from acme_manager.ports import Clock
+from acme_manager.services.agenda import Agenda, Queue
+from acme_manager.services.asking import Asking
+from acme_manager.services.certificates import Certificates
+from acme_manager.services.plans import Plans
+from acme_manager.services.renewal_metrics import RenewalMetrics
+from acme_manager.services.settings import Settings
+from acme_manager.services.state import State
+from acme_manager.structure import lone_error
+
+_log = structlog.get_logger(__name__)
+
+_BATCH = 50  # certificates looked at without letting others run
+_LONGEST_ERROR = 500  # characters of a sentence that every node keeps
+_SOON = timedelta(minutes=1)
+_URGENT = 0.1  # of the life is left: then a renewal may take what is kept for people
+
+
+class Budget(Protocol):
+    """Whether a CA's limits have room for an order (services/budgets.py)."""
+
+    def wait(
+        self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool, ari: bool, urgent: bool = False
+    ) -> tuple[float, str]:
+        """Seconds until there is room, and whose limit says so; 0.0 and "" when there is room."""
+        ...
+
+
+@attrs.frozen
+class Rounds:
+    """What is told how each round went: the metrics of workers/schedule.py."""
+
+    succeeded: Callable[[], None]
+    failed: Callable[[], None]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Renewals:
+    """Runs on the leader only, and ends with its term."""
+
+    _state: State
+    _plans: Plans
+    _asking: Asking
+    _certificates: Certificates
+    _budget: Budget
+    _settings: Settings
+    _clock: Clock
+    _metrics: RenewalMetrics
+    _rounds: Rounds
+    _interval: float  # seconds: the longest that nothing is looked at
+    _agenda: Agenda = attrs.field(factory=Agenda, init=False)
+    _queues: dict[str, Queue] = attrs.field(factory=dict, init=False)  # by issuer
+    _flying: Counter[str] = attrs.field(factory=Counter, init=False)  # renewals under way by issuer
+    _under_way: set[str] = attrs.field(factory=set, init=False)
+    _held: dict[str, datetime] = attrs.field(factory=dict, init=False)  # not before that: somebody else was at work
+    _touched: dict[str, None] = attrs.field(factory=dict, init=False)
+    _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _stock: Policy | None = attrs.field(default=None, init=False)  # by which everything on the agenda was planned
+    _summarized: datetime = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._summarized = self._clock.now()
+
+    async def run(self) -> None:
+        """Renew for as long as this node leads. Never returns."""
+        for kept in (self._queues, self._flying, self._under_way, self._held, self._touched):
+            kept.clear()
+        self._agenda, self._stock = Agenda(), None
+        self._asking.begin()
+        with ExitStack() as stack, lone_error():
+            stack.callback(self._show_nothing)
+            stack.enter_context(self._state.certificates.watched_by(self._touch))
+            stack.enter_context(self._state.renewals.watched_by(self._touch))
+            async with trio.open_nursery() as nursery:
+                while True:
+                    try:
+                        await self.round(nursery)
+                    except Exception as error:  # noqa: BLE001 whatever it was, the next round may be better
+                        self._rounds.failed()
+                        _log.exception("round of renewals failed", error=str(error))
+                        await trio.sleep(_SOON.total_seconds())
+                    else:
+                        self._rounds.succeeded()
+                    await self._rest()
+
+    async def round(self, nursery: trio.Nursery) -> None:
+        """Look at what wants a look, and start what is due and has room."""
+        self._wake = trio.Event()
+        now = self._clock.now()
+        if self._plans.policy is not self._stock:
+            self._stock = self._plans.policy
+            self._touched |= dict.fromkeys(key for key, _ in self._state.certificates.items())
+        touched, self._touched = self._touched, {}
+        await _in_batches(touched, self._schedule)
+        await _in_batches(self._agenda.pop_due(now.timestamp()), self._look)
+        for issuer in tuple(self._queues):
+            await self._start(issuer, nursery)
+        self._asking.start(nursery, self._touch)
+        self._show(now)
+
+    def _touch(self, key: str) -> None:
+        self._touched[key] = None
+        self._wake.set()
+
+    async def _rest(self) -> None:
+        """Sleep until something wants a look, and not longer than the interval."""
+        now = self._clock.now().timestamp()
+        times = [self._agenda.next(), *(self._next_of(issuer) for issuer in self._queues)]
+        wait = min((at - now for at in times if at is not None), default=self._interval)
+        with trio.move_on_after(min(max(wait, 0.0), self._interval)):
+            await self._wake.wait()
+        await trio.lowlevel.checkpoint()
+
+    def _next_of(self, issuer: str) -> float | None:
+        """When this CA's queue may go on by itself; with all its orders under way, the end of one wakes us."""
+        return self._queues[issuer].next() if self._has_slot(issuer) else None
+
+    def _schedule(self, key: str) -> None:
+        """Note when a certificate wants to be looked at next."""
+        certificate, now = self._state.certificates.get(key), self._clock.now()
+        if certificate is None:
+            self._agenda.remove(key)
+            self._held.pop(key, None)
+            return
+        times: list[datetime] = []
+        if certificate.issuer not in self._settings.issuers:
+            times.append(now + timedelta(seconds=self._interval))  # it may be configured by then
+        else:
+            asked_at = self._asking.when(certificate)
+            if asked_at is not None:
+                times.append(asked_at)
+            if (planned := self._planned(certificate, now)) is not None:
+                times.append(max(planned.due, self._held.get(key, planned.due)))
+        if times:
+            self._agenda.put(key, min(times).timestamp())
+        else:
+            self._agenda.remove(key)
+
+    def _planned(self, certificate: Certificate, now: datetime) -> RenewalPlan | None:
+        """The plan of what neither waits in a queue nor is under way."""
+        key = certificate.id.key
+        queue = self._queues.get(certificate.issuer)
+        if key in self._under_way or (queue is not None and key in queue):
+            return None
+        return self._plans.plan(certificate, now)
+
+    def _look(self, key: str) -> None:
+        """It is time for something."""
+        certificate, now = self._state.certificates.get(key), self._clock.now()
+        if certificate is not None and certificate.issuer in self._settings.issuers:
+            asked_at = self._asking.when(certificate)
+            if asked_at is not None and asked_at <= now:
+                self._asking.add(certificate)
+            planned = self._planned(certificate, now)
+            if planned is not None and planned.due <= now and self._held.get(key, now) <= now:
+                self._held.pop(key, None)
+                self._queues.setdefault(certificate.issuer, Queue()).add(key, _urgency(certificate))
+        self._schedule(key)
+
+    def _has_slot(self, issuer: str) -> bool:
+        config = self._settings.issuers.get(issuer)
+        return config is None or self._flying[issuer] < config.max_orders
+
+    async def _start(self, issuer: str, nursery: trio.Nursery) -> None:
+        """Start what is due at one CA, as far as there is room."""
+        queue, looked = self._queues[issuer], 0
+        while self._has_slot(issuer) and (first := queue.pop(self._clock.now().timestamp())) is not None:
+            urgency, key = first
+            certificate, now = self._state.certificates.get(key), self._clock.now()
+            planned = None if certificate is None else self._planned(certificate, now)
+            gone = certificate is None or certificate.issuer != issuer or issuer not in self._settings.issuers
+            if certificate is None or gone or planned is None or planned.due > now:
+                self._schedule(key)  # it has been renewed, changed or removed since
+                continue
+            seconds, limit = self._room(certificate, now)
+            if seconds > 0:
+                queue.hold_back(key, urgency, limit, now.timestamp() + seconds)
+                self._note(certificate, waits_for=limit)
+            else:
+                self._under_way.add(key)
+                self._flying[issuer] += 1
+                nursery.start_soon(self._renew, issuer, certificate, planned)
+            looked += 1
+            if looked % _BATCH == 0:
+                await trio.lowlevel.checkpoint()
+        if not len(queue):
+            del self._queues[issuer]
+
+    def _room(self, certificate: Certificate, now: datetime) -> tuple[float, str]:
+        life, state = life_of(certificate), self._state.renewal(certificate)
+        urgent = life is not None and (life.end - now) < life.length * _URGENT
+        return self._budget.wait(
+            certificate.issuer,
+            certificate.identifiers,
+            renewal=not certificate.issued_by,
+            ari=state.ari is not None and not certificate.issued_by,
+            urgent=urgent,
+        )
+
+    async def _renew(self, issuer: str, certificate: Certificate, planned: RenewalPlan) -> None:
+        key = certificate.id.key
+        try:
+            await self._certificates.renew(certificate.id, planned.reason, quiet=True)
+        except BudgetSpent as error:  # others have taken the room meanwhile
+            until = self._clock.now() + timedelta(seconds=error.retry_after or _SOON.total_seconds())
+            self._queues.setdefault(issuer, Queue()).hold_back(
+                key, _urgency(certificate), "the CA's limits", until.timestamp()
+            )
+        except (OperationInProgress, NotLeader, OutcomeUnknown, CertificateNotFound):
+            self._held[key] = self._clock.now() + _SOON
+        except AcmeManagerError as error:
+            self._failed(certificate, error)
+        except Exception as error:  # noqa: BLE001 a bug, which jobs.py has logged; it must not stop the others
+            self._failed(certificate, AcmeManagerError(f"unexpected {type(error).__name__}; the log has it"))
+        else:
+            self._metrics.renewed(issuer)
+            self._forget(certificate)
+        finally:
+            self._under_way.discard(key)
+            self._flying[issuer] -= 1
+            self._touch(key)
+
+    def _failed(self, certificate: Certificate, error: AcmeManagerError) -> None:
+        """Remember a failure, and when to try again. What only a person can cure is said once, and loudly."""
+        key, now, cause = certificate.id.key, self._clock.now(), classify(error)
+        known, life = self._state.renewal(certificate), life_of(certificate)
+        failures = known.failures + cause.counted
+        left = (life.end - now).total_seconds() if life is not None else 0.0
+        # Without a count it is nothing about this certificate, and the first step of the back-off will do.
+        wait = backoff(failures if cause.counted else 1, left, cause.retry_after, key)
+        retry_at, sentence = now + timedelta(seconds=wait), cause.sentence[:_LONGEST_ERROR]
+        self._metrics.failed(certificate.issuer, cause)
+        facts = {"key": key, "cause": cause.name, "error": sentence, "failures": failures}
+        facts |= {"next_try": retry_at.isoformat(timespec="seconds"), "expires": certificate.expires}
+        if cause.cure is Cure.PERSON and (cause.name, sentence) != (known.cause, known.error):
+            _log.error("renewal fails until somebody acts", **facts)
+        else:
+            _log.info("renewal failed", **facts)
+        self._held[key] = retry_at  # should the state not reach the others
+        self._note(
+            certificate,
+            failures=failures,
+            error=sentence,
+            cause=cause.name,
+            cure=cause.cure.value,
+            retry_at=retry_at,
+            waits_for="",
+        )
+
+    def _note(self, certificate: Certificate, **changes: object) -> None:
+        key, known = certificate.id.key, self._state.renewal(certificate)
+        try:
+            self._state.publish_renewal(key, attrs.evolve(known, **changes))  # type: ignore[arg-type]  # by name
+        except AcmeManagerError as error:
+            _log.warning("state of a renewal not published", key=key, error=str(error))
+
+    def _forget(self, renewed: Certificate) -> None:
+        """What was known of the certificate before is of no use; what has been learnt of the new one stays."""
+        key, known = renewed.id.key, self._state.renewals.get(renewed.id.key)
+        if known is not None and known.leaf == renewed.fingerprint:
+            try:
+                self._state.publish_renewal(key, NOTHING_KNOWN)
+            except AcmeManagerError as error:
+                _log.warning("state of a renewal not published", key=key, error=str(error))
+
+    def _show(self, now: datetime) -> None:
+        due, deferred = len(self._under_way) + sum(map(len, self._queues.values())), 0
+        for issuer in self._settings.issuers:
+            waiting = self._queues[issuer].waiting() if issuer in self._queues else 0
+            self._metrics.deferred.labels(issuer).set(waiting)
+            deferred += waiting
+        self._metrics.due.set(due)
+        if now - self._summarized >= timedelta(seconds=self._interval):
+            self._summarized = now
+            self._metrics.summarize(certificates=len(self._state.certificates), due=due, deferred=deferred)
+
+    def _show_nothing(self) -> None:
+        self._metrics.due.set(0)
+        self._metrics.deferred.clear()
+
+
+async def _in_batches(keys: Iterable[str], work: Callable[[str], None]) -> None:
+    for number, key in enumerate(keys, 1):
+        work(key)
+        if number % _BATCH == 0:
+            await trio.lowlevel.checkpoint()
+
+
+def _urgency(certificate: Certificate) -> float:
+    life = life_of(certificate)
+    return life.end.timestamp() if life is not None else datetime.max.replace(tzinfo=UTC).timestamp()
