@@ -23,6 +23,7 @@ from acme_manager.services.issuer_keeper import IssuerKeeper
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
+from acme_manager.services.plans import Plans
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
@@ -119,7 +120,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         issuer_findings=findings,
         progress=progress,
         counters=counters,
-        inventory=Inventory(state, counters, clock),
+        inventory=Inventory(state, counters, Plans(state, settings, clock), clock),
         rate_limits=rate_limits,
         resync=reconciler.round,
         clock=clock,

@@ -7,6 +7,7 @@ What depends on nothing but a certificate's record is kept from scrape to scrape
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import chain, islice
 
 import attrs
@@ -15,14 +16,18 @@ import trio
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.exposition import Family, label_text, with_user_labels
 from acme_manager.domain.gotime import parse_time
+from acme_manager.domain.planning import Policy, plan
+from acme_manager.domain.renewal_state import NOTHING_KNOWN, RenewalState
 from acme_manager.domain.token import NEVER
 from acme_manager.ports import Clock
 from acme_manager.services.counters import CREATED, RENEWED, REVOKED, Counters, Labels
+from acme_manager.services.plans import Plans
 from acme_manager.services.state import State
 
 Series = Iterable[tuple[str, float | str]]  # (text of the labels, value)
 
 _BATCH = 500  # samples made without letting others run: about a millisecond
+_ROWS = 50  # likewise: a row takes longer, but is kept
 _DAY = 86400.0
 
 
@@ -41,6 +46,7 @@ OVERDUE = _gauge(
     "certificate_renewal_overdue_ratio",
     "Share of the time between a certificate's renewal date and its expiry that has gone by: 0 not due, 1 expired",
 )
+FAILURES = _gauge("certificate_renewal_failures", "Renewals in a row that have failed, and why the last one did")
 RENEWALS = _gauge("certificate_renewals", "Renewals of a certificate since it was created")
 CREATIONS = _tally("certificate_created", "Certificates created, those made anew on request included")
 REVOCATIONS = _tally("certificate_revoke", "Certificates revoked")
@@ -50,35 +56,46 @@ OPERATIONS = Family(
     "counter",
     "The same as certificate_created, _renewed and _revoke under the name of later versions of the Go original",
 )
+NODE_TIME = _gauge("node_time_seconds", "Unix time by this node's clock")
+LOADED = _gauge("state_loaded", "1 once this node has all certificates and tokens; until then the figures are too low")
 TOKEN_EXPIRY = _gauge("token_expiry", "Days until a token expires")
 
 
 @attrs.frozen
 class _Row:
-    """A certificate, and what of its samples stays the same as long as its record does. Times are Unix seconds."""
+    """What of a certificate's samples stays the same as long as the first three do. Times are Unix seconds."""
 
     certificate: Certificate
+    renewal: RenewalState
+    policy: Policy
     labels: Labels
     identity: str
     facts: str
     expires: float | None
     due: float | None
+    failures: int
+    cause: str
+
+    def is_of(self, certificate: Certificate, renewal: RenewalState, policy: Policy) -> bool:
+        """Whether it was made of these very values."""
+        return self.certificate is certificate and self.renewal is renewal and self.policy is policy
 
 
 class Inventory:
     """Ten thousand certificates are a hundred thousand samples: they are rendered here, in small steps."""
 
-    def __init__(self, state: State, counters: Counters, clock: Clock) -> None:
-        self._state, self._counters, self._clock = state, counters, clock
+    def __init__(self, state: State, counters: Counters, plans: Plans, clock: Clock) -> None:
+        self._state, self._counters, self._plans, self._clock = state, counters, plans, clock
         self._rows: dict[str, _Row] = {}
 
     async def render(self, *, openmetrics: bool) -> bytes:
         """The text of all families, for either format, without OpenMetrics' last line."""
         rows, now = await self._current(), self._clock.now().timestamp()
+        certificates, events, others = _of_certificates(rows, now), self._of_events(rows), self._of_node(now)
         parts: list[bytes] = []
-        for family, series in (*_of_certificates(rows, now), *self._of_events(rows), self._of_tokens(now)):
+        for family, series in chain(certificates, events, others):
             parts.append(family.header(openmetrics=openmetrics).encode())
-            lines = (f"{family.name}{{{labels}}} {value}\n" for labels, value in series)
+            lines = (f"{family.name}{labels and f'{{{labels}}}'} {value}\n" for labels, value in series)
             while batch := "".join(islice(lines, _BATCH)):
                 parts.append(batch.encode(errors="replace"))
                 await trio.lowlevel.checkpoint()
@@ -86,11 +103,15 @@ class Inventory:
 
     async def _current(self) -> list[_Row]:
         rows: dict[str, _Row] = {}
-        for number, (key, certificate) in enumerate(list(self._state.certificates.items()), 1):
-            known = self._rows.get(key)
-            rows[key] = known if known is not None and known.certificate is certificate else _row(certificate)
-            if number % _BATCH == 0:
-                await trio.lowlevel.checkpoint()
+        policy, now, made = self._plans.policy, self._clock.now(), 0
+        for key, certificate in list(self._state.certificates.items()):
+            row, renewal = self._rows.get(key), self._state.renewals.get(key) or NOTHING_KNOWN
+            if row is None or not row.is_of(certificate, renewal, policy):
+                row = _row(certificate, renewal, policy, now)
+                made += 1
+                if made % _ROWS == 0:
+                    await trio.lowlevel.checkpoint()
+            rows[key] = row
         self._rows = rows
         # One series twice would make Prometheus refuse all others; records of other programs may not fit their keys.
         return list({row.identity: row for row in rows.values()}.values())
@@ -117,7 +138,10 @@ class Inventory:
             ),
         )
 
-    def _of_tokens(self, now: float) -> tuple[Family, Series]:
+    def _of_node(self, now: float) -> Iterator[tuple[Family, Series]]:
+        """Tokens, and the rest."""
+        yield NODE_TIME, [("", now)]
+        yield LOADED, [("", int(self._state.loaded.is_set()))]
         samples: list[tuple[str, float | str]] = []
         for id, token in self._state.tokens.items():
             until = _seconds(token.expires)
@@ -125,13 +149,15 @@ class Inventory:
                 continue
             facts = {"id": id, "username": token.username, "scope": ",".join(token.scope), "expires": token.expires}
             samples.append((label_text(facts), "+Inf" if until is None else _days(until - now)))
-        return TOKEN_EXPIRY, samples
+        yield TOKEN_EXPIRY, samples
 
 
 def _of_certificates(rows: list[_Row], now: float) -> Iterator[tuple[Family, Series]]:
     yield TOTAL, ((row.identity, 1) for row in rows)
     yield MANAGED, ((row.identity, 1) for row in rows)
     yield RENEWALS, ((row.identity, row.certificate.renewal_count) for row in rows)
+    failing = [row for row in rows if row.failures]
+    yield FAILURES, ((f"{row.identity},{label_text({'cause': row.cause})}", row.failures) for row in failing)
     yield EXPIRY, ((row.facts, _days(row.expires - now)) for row in rows if row.expires is not None)
     yield (
         OVERDUE,
@@ -143,7 +169,7 @@ def _of_certificates(rows: list[_Row], now: float) -> Iterator[tuple[Family, Ser
     )
 
 
-def _row(certificate: Certificate) -> _Row:
+def _row(certificate: Certificate, renewal: RenewalState, policy: Policy, now: datetime) -> _Row:
     labels = (certificate.issuer, certificate.owner, certificate.domain, certificate.name)
     facts = {
         **_named(labels),
@@ -151,13 +177,20 @@ def _row(certificate: Certificate) -> _Row:
         "encryption": certificate.encryption,
         "serial": certificate.serial,
     }
+    # Another try puts the next one off, but not what was due in the first place.
+    known = renewal.of(certificate.fingerprint)
+    planned = plan(certificate, RenewalState(leaf=known.leaf, ari=known.ari), policy, now)
     return _Row(
         certificate=certificate,
+        renewal=renewal,
+        policy=policy,
         labels=labels,
         identity=_identity(labels),
         facts=label_text(with_user_labels(facts, certificate.labels)),
         expires=_seconds(certificate.expires),
-        due=_seconds(certificate.renewal_date),
+        due=None if planned is None else planned.due.timestamp(),
+        failures=known.failures,
+        cause=known.cause,
     )
 
 

@@ -18,6 +18,7 @@ from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
+from acme_manager.services.plans import Plans
 from tests.unit.services.cleaning import cleanup_of
 from tests.unit.services.world import FixedClock, World, open_world, preflight
 
@@ -57,6 +58,7 @@ async def open_api(
 ) -> AsyncIterator[Api]:
     """`replaced` puts other services in the place of the real ones; `flags` say how other nodes are called."""
     async with open_world(**world) as opened:
+        plans = Plans(opened.state, opened.issuing.settings, FixedClock())
         services = Services(
             **{
                 "cluster": opened.cluster,
@@ -70,7 +72,7 @@ async def open_api(
                 "issuer_findings": opened.findings,
                 "progress": opened.progress,
                 "counters": opened.counters,
-                "inventory": Inventory(opened.state, opened.counters, FixedClock()),
+                "inventory": Inventory(opened.state, opened.counters, plans, FixedClock()),
                 "rate_limits": opened.rate_limits,
                 "resync": opened.reconciler.round,
                 "clock": FixedClock(),

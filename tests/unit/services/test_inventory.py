@@ -10,15 +10,18 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
+from acme_manager.config.model import Common
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.gotime import format_time
+from acme_manager.domain.renewal_state import RenewalState, Suggestion
 from acme_manager.domain.token import Scope, Token
 from acme_manager.ring.alone import Alone
 from acme_manager.services.counters import Counters
 from acme_manager.services.inventory import Inventory
+from acme_manager.services.plans import Plans
 from acme_manager.services.progress import Progress
 from acme_manager.services.state import State
-from tests.unit.services.world import NOW, FixedClock
+from tests.unit.services.world import NOW, FixedClock, settings_with
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -63,8 +66,9 @@ def shelf() -> Iterator[Shelf]:
     cluster, clock = Alone(), FixedClock()
     state = State(cluster)
     counters = Counters(cluster, state, Progress(), clock)
+    plans = Plans(state, settings_with(Common()), clock)
     with state.following():
-        yield Shelf(state, counters, Inventory(state, counters, clock))
+        yield Shelf(state, counters, Inventory(state, counters, plans, clock))
 
 
 async def test_a_certificate_has_all_its_series_from_the_start(shelf: Shelf) -> None:
@@ -85,6 +89,47 @@ async def test_days_are_fractions_and_go_below_zero(shelf: Shelf) -> None:
     )
     days = {labels["name"]: value for labels, value in (await shelf.read())["certificate_expiry"]}
     assert days == {"short": 6.66667, "dead": -0.5}
+
+
+@pytest.mark.parametrize(
+    ("renewal_in", "expires_in", "share"), [(1, 31, 0), (-10, 20, 0.33333), (-30, 10, 0.75), (-40, -1, 1)]
+)
+async def test_how_much_of_the_time_for_retries_is_used_up(
+    shelf: Shelf, renewal_in: int, expires_in: int, share: float
+) -> None:
+    at = {"renewal_date": renewal_in, "expires": expires_in}
+    shelf.keep(certificate(**{name: format_time(NOW + timedelta(days=days)) for name, days in at.items()}))
+    assert (await shelf.read())["certificate_renewal_overdue_ratio"] == [(ID, share)]
+
+
+async def test_a_renewal_that_fails_says_why_and_stays_due(shelf: Shelf) -> None:
+    past = format_time(NOW - timedelta(days=20))
+    shelf.keep(certificate(renewal_date=past, fingerprint="f"), certificate(name="old", fingerprint="g"))
+    later = NOW + timedelta(days=1)
+    state = RenewalState(leaf="f", failures=3, cause="dns", retry_at=later)
+    for key in ("alice/le/example.com", "alice/old"):  # what is known of `old` is about the certificate before it
+        shelf.state.renewals.put(key, state)
+    found = await shelf.read()
+    assert found["certificate_renewal_failures"] == [({**ID, "cause": "dns"}, 3)]
+    assert (ID, 0.33333) in found["certificate_renewal_overdue_ratio"]
+    shelf.state.renewals.remove("alice/le/example.com")
+    assert "certificate_renewal_failures" not in await shelf.read()
+
+
+async def test_a_ca_that_wants_a_renewal_earlier_makes_it_due_earlier(shelf: Shelf) -> None:
+    shelf.keep(certificate())
+    await shelf.read()
+    window = Suggestion(start=NOW - timedelta(days=10), end=NOW - timedelta(days=9))
+    shelf.state.renewals.put("alice/le/example.com", RenewalState(ari=window))
+    ((_, share),) = (await shelf.read())["certificate_renewal_overdue_ratio"]
+    assert 9 / 49 <= share <= 10 / 50
+
+
+async def test_a_node_tells_its_time_and_whether_its_figures_are_complete(shelf: Shelf) -> None:
+    found = await shelf.read()
+    assert (found["node_time_seconds"], found["state_loaded"]) == ([({}, NOW.timestamp())], [({}, 0)])
+    shelf.state.loaded.set()
+    assert (await shelf.read())["state_loaded"] == [({}, 1)]
 
 
 async def test_what_happened_is_counted_and_outlives_the_certificate(
