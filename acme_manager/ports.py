@@ -189,9 +189,11 @@ class IssuerFacts:
 
 
 class Issuer(Protocol):
-    """One CA with one account. Time limits belong to the caller.
+    """One CA with one account, which storage keeps for all nodes. Time limits belong to the caller.
 
-    Raises IssuanceFailed (with the CA's problem), IssuerRateLimited, IssuerUnavailable and DnsFailed, nothing else.
+    Raises IssuanceFailed (with the CA's problem), IssuerRateLimited, IssuerUnavailable and DnsFailed; StorageUnavailable
+    and StorageDenied where the account is needed and can't be read or written. Nothing else. Once the account is known,
+    storage is needed only if the CA refuses it.
     """
 
     async def issue(

@@ -10,6 +10,8 @@ from acme_manager.clock import SystemClock
 from acme_manager.config.model import Config
 from acme_manager.errors import Complaint, ConfigInvalid, IssuerUnavailable
 from acme_manager.issuance.issuer import open_issuer
+from acme_manager.storage.keys import account_key
+from acme_manager.storage.vault import open_vault
 
 _LIMIT = 120.0  # seconds
 
@@ -22,11 +24,21 @@ async def roll_over(config: Config, name: str) -> None:
         raise ConfigInvalid(
             "command line", [Complaint("-account.rollover", f"there is no issuer '{name}'; there are: {known}")]
         )
+    registry = CollectorRegistry()
     try:
         with trio.fail_after(_LIMIT):
-            async with open_issuer(
-                config.issuers[name], config.common, config.environ, CollectorRegistry(), SystemClock()
-            ) as issuer:
+            async with (
+                open_vault(config.vault, registry) as storage,
+                open_issuer(
+                    config.issuers[name],
+                    config.common,
+                    config.environ,
+                    registry,
+                    SystemClock(),
+                    storage,
+                    account_key(config.vault.certificate_prefix, name),
+                ) as issuer,
+            ):
                 await issuer.roll_over()
     except trio.TooSlowError:
         raise IssuerUnavailable(f"issuer '{name}' did not finish within {_LIMIT:g} s; run this again") from None

@@ -1,4 +1,4 @@
-"""Our account at a CA (RFC 8555 section 7.3): found on disk, else by its key, else registered."""
+"""Our account at a CA (RFC 8555 section 7.3): the one in storage, else found by its key, else registered."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import trio
 from acme import messages
 
 from acme_manager.config.model import IssuerConfig
-from acme_manager.errors import IssuanceFailed, IssuerUnavailable, Problem
-from acme_manager.issuance.account_files import AccountFiles, Registration
+from acme_manager.errors import IssuanceFailed, IssuerUnavailable, Problem, StorageDenied, StorageUnavailable
+from acme_manager.issuance.account_record import AccountRecord, Registration, new_key
+from acme_manager.issuance.account_store import AccountStore
 from acme_manager.issuance.client import AcmeClient
 from acme_manager.issuance.jws import AccountKey, bind_external_account
 from acme_manager.issuance.transport import Answer
@@ -34,19 +35,21 @@ class Account:
 
 
 class Accounts:
-    """Keeps the one account of an issuer. Raises what AcmeClient raises; trouble with files is IssuanceFailed."""
+    """Keeps the one account of an issuer. Raises what AcmeClient raises, and StorageUnavailable or StorageDenied where
+    the account must be read or written; one that can't be read is IssuanceFailed.
+    """
 
-    def __init__(self, client: AcmeClient, config: IssuerConfig, files: AccountFiles) -> None:
-        self._client, self._config, self._files = client, config, files
+    def __init__(self, client: AcmeClient, config: IssuerConfig, store: AccountStore) -> None:
+        self._client, self._config, self._store = client, config, store
         self._account: Account | None = None
         self._lock = trio.Lock()
 
     async def get(self) -> Account:
-        """The account, made ready at the first call; others wait for that."""
+        """The account, made ready at the first call; others wait for that. From then on storage isn't asked."""
         async with self._lock:
             if self._account is None:
                 with self._readable():
-                    self._account = await self._ready()
+                    self._account = await self._settled(await self._store.load())
             return self._account
 
     async def recover(self, lost: Account, problem: Problem | None) -> Account | None:
@@ -61,46 +64,40 @@ class Accounts:
             if self._account is not None and self._account is not lost:
                 return self._account
             with self._readable():
-                kept = self._on_disk()
-                if kept is not None and kept != lost:
-                    self._account = kept
-                elif problem.code == _UNKNOWN:
-                    _log.warning("CA no longer knows our account", issuer=self._config.name, account=lost.url)
-                    self._account = await self._find_or_register(lost.key)
-                else:
-                    return None
-            return self._account
+                found = await self._replacement(lost, unknown=problem.code == _UNKNOWN)
+            self._account = found or self._account
+            return found
 
     async def unregister(self) -> bool:
-        """Deactivate the account (section 7.3.6) and delete its files; false when there was none."""
+        """Deactivate the account (section 7.3.6), and remove it from storage and disk; false when there was none."""
         async with self._lock:
             self._account = None
             with self._readable():
-                key = self._files.load_key()
-                if key is None:
+                record = await self._store.find()
+                if record is None:
                     return False
-                found = await self._find(key)
-                if found is not None:
-                    url = self._location(found)
-                    await self._client.post("deactivate account", url, {"status": "deactivated"}, key, url)
-                self._files.forget()
+                for pem in filter(None, (record.key, record.next_key)):
+                    await self._deactivate(AccountKey.of_pem(pem))
+                await self._store.forget()
         _log.info("account deactivated", issuer=self._config.name)
         return True
 
     async def roll_over(self) -> None:
         """Give the account a new key (section 7.3.5).
 
-        The new key is on disk before the CA hears of it, and takes the old one's place after: whoever dies in between
-        finds both at the next start, and asks the CA which one counts.
+        The new key is in storage before the CA hears of it, and takes the old one's place after: whoever dies in
+        between leaves both, and the next to use the account asks the CA which one counts.
         """
         account = await self.get()
         async with self._lock:
             with self._readable():
-                url, key = await self._client.url_of("keyChange"), self._files.make_next_key()
+                url = await self._client.url_of("keyChange")
+                next_key = (await self._store.change(_with_next_key)).next_key
+                key = AccountKey.of_pem(next_key)
                 request = {"account": account.url, "oldKey": account.key.jwk}
                 inner = key.sign(url, _json(request))
                 await self._client.post("key change", url, _parsed(inner), account.key, account.url)
-                self._files.adopt_next_key()
+                await self._adopt(next_key)
                 self._account = Account(key, account.url)
         _log.info("account key changed", issuer=self._config.name, account=account.url)
 
@@ -109,34 +106,52 @@ class Accounts:
         try:
             yield
         except (OSError, ValueError) as error:
-            raise IssuanceFailed(f"issuer '{self._config.name}': account in {self._files.folder}: {error}") from error
+            raise IssuanceFailed(f"issuer '{self._config.name}': account: {error}") from error
 
-    def _on_disk(self) -> Account | None:
-        key, saved = self._files.load_key(), self._files.load_registration()
-        return None if key is None or saved is None else Account(key, saved.url)
+    async def _replacement(self, lost: Account, *, unknown: bool) -> Account | None:
+        try:
+            record = await (self._store.load() if unknown else self._store.stored())
+        except (StorageUnavailable, StorageDenied):
+            if unknown:
+                raise
+            return None  # most refusals are not about the account
+        if record is None:
+            return None
+        kept = _account_of(record)
+        if kept is not None and kept != lost:
+            return kept
+        if unknown:
+            _log.warning("CA no longer knows our account", issuer=self._config.name, account=lost.url)
+            return await self._settled(attrs.evolve(record, registration=None))
+        settled = await self._settled(record) if record.next_key else lost
+        return None if settled == lost else settled
 
-    async def _ready(self) -> Account:
-        key = self._files.load_key()
-        if key is None:
-            return await self._register(self._files.make_key())
-        key = await self._settle_roll_over(key)
-        saved = self._files.load_registration()
-        if saved is None:
-            return await self._find_or_register(key)
-        account = Account(key, saved.url)
-        # Compared with what we registered, not with what the CA echoes: many echo no contacts.
-        if saved.email != self._config.contact:
-            await self._update_contact(account)
+    async def _settled(self, record: AccountRecord) -> Account:
+        """The account of a record, after finishing what somebody began: a roll-over, a registration."""
+        if record.next_key and await self._find(AccountKey.of_pem(record.next_key)) is not None:
+            # Left in place when the CA doesn't know it: its maker may be about to send it.
+            record = await self._adopt(record.next_key)
+        account = _account_of(record)
+        if account is None:
+            return await self._find_or_register(AccountKey.of_pem(record.key))
+        if record.registration is not None and record.registration.email != self._config.contact:
+            return await self._update_contact(account)
         return account
 
-    async def _settle_roll_over(self, key: AccountKey) -> AccountKey:
-        """Finish a roll-over that was cut short, if the CA had got as far as that."""
-        next_key = self._files.load_next_key()
-        if next_key is None or await self._find(next_key) is None:
-            # Left in place when the CA doesn't know it: its maker may be about to send it.
-            return key
-        self._files.adopt_next_key()
-        return next_key
+    async def _adopt(self, next_key: str) -> AccountRecord:
+        return await self._store.change(lambda record: _existing(record).adopted(next_key))
+
+    async def _deactivate(self, key: AccountKey) -> None:
+        try:
+            found = await self._find(key)
+        except IssuanceFailed as error:
+            # What a CA says of an account that another node has deactivated.
+            if error.problem is None or error.problem.code != "unauthorized":
+                raise
+            return
+        if found is not None:
+            url = self._location(found)
+            await self._client.post("deactivate account", url, {"status": "deactivated"}, key, url)
 
     async def _find(self, key: AccountKey) -> Answer | None:
         """The CA's answer about a key's account, or None when it knows none (section 7.3.1)."""
@@ -153,11 +168,7 @@ class Accounts:
         if found is None:
             return await self._register(key)
         account = Account(key, self._location(found))
-        if self._config.contact:
-            await self._update_contact(account)
-        else:
-            self._save(account, found)
-        return account
+        return await (self._update_contact(account) if self._config.contact else self._save(account, found))
 
     async def _register(self, key: AccountKey) -> Account:
         # A key that the CA knows already gets its old account back, so a race with another node does no harm.
@@ -168,14 +179,13 @@ class Accounts:
         )
         answer = await self._post_new_account("register account", wanted, key)
         account = Account(key, self._location(answer))
-        self._save(account, answer)
         _log.info("account registered", issuer=self._config.name, account=account.url)
-        return account
+        return await self._save(account, answer)
 
-    async def _update_contact(self, account: Account) -> None:
+    async def _update_contact(self, account: Account) -> Account:
         wanted = messages.UpdateRegistration(contact=self._contact())
         answer = await self._client.post("update account", account.url, wanted.to_json(), account.key, account.url)
-        self._save(account, answer)
+        return await self._save(account, answer)
 
     async def _post_new_account(self, doing: str, wanted: messages.NewRegistration, key: AccountKey) -> Answer:
         return await self._client.post(doing, await self._client.url_of("newAccount"), wanted.to_json(), key)
@@ -200,9 +210,33 @@ class Accounts:
             raise IssuerUnavailable(f"issuer '{self._config.name}': the CA does not say where the account is")
         return str(url)
 
-    def _save(self, account: Account, answer: Answer) -> None:
+    async def _save(self, account: Account, answer: Answer) -> Account:
+        """Keep the registration; returns the account to use, another where somebody has put another one there."""
         body = self._client.document("account", answer)
-        self._files.save_registration(Registration(self._config.contact, account.url), body)
+        registration = Registration(self._config.contact, account.url, body)
+
+        def registered(record: AccountRecord | None) -> AccountRecord:
+            kept = _existing(record)
+            return attrs.evolve(kept, registration=registration) if kept.holds(account.key) else kept
+
+        return _account_of(await self._store.change(registered)) or account
+
+
+def _account_of(record: AccountRecord) -> Account | None:
+    if record.registration is None:
+        return None
+    return Account(AccountKey.of_pem(record.key), record.registration.url)
+
+
+def _existing(record: AccountRecord | None) -> AccountRecord:
+    if record is None:
+        raise ValueError("it was removed from storage by somebody else meanwhile")
+    return record
+
+
+def _with_next_key(record: AccountRecord | None) -> AccountRecord:
+    kept = _existing(record)
+    return kept if kept.next_key else attrs.evolve(kept, next_key=new_key())
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

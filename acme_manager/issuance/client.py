@@ -45,11 +45,28 @@ class AcmeClient:
 
     async def url_of(self, resource: str) -> str:
         """The URL of a resource by its name in the directory: `newOrder`."""
-        directory = await self.directory()
-        try:
-            return str(directory[resource])
-        except KeyError:
-            raise IssuanceFailed(f"issuer '{self.issuer}': the CA has no '{resource}' in its directory") from None
+        url = await self.find_url(resource)
+        if not url:
+            raise IssuanceFailed(f"issuer '{self.issuer}': the CA has no '{resource}' in its directory")
+        return url
+
+    async def find_url(self, resource: str) -> str:
+        """The URL of a resource that not every CA has; empty for those that don't."""
+        url = (await self.directory()).to_partial_json().get(resource)
+        return url if isinstance(url, str) else ""
+
+    async def get(self, doing: str, url: str) -> Answer | None:
+        """Fetch something that needs no signature; None for what the CA doesn't have (404)."""
+
+        async def attempt() -> Answer:
+            return await self._transport.send("GET", url)
+
+        answer = await patiently(self._rules, attempt, lambda failed: self.error(doing, failed))
+        if answer.status == 404:
+            return None
+        if not answer.ok:
+            raise self._refused(doing, answer)
+        return answer
 
     async def post(
         self,
@@ -126,13 +143,9 @@ class AcmeClient:
 
     async def _read_directory(self) -> messages.Directory:
         url = str(self._transport.directory_url)
-
-        async def attempt() -> Answer:
-            return await self._transport.send("GET", url)
-
-        answer = await patiently(self._rules, attempt, lambda failed: self.error("directory", failed))
-        if not answer.ok:
-            raise self._refused("directory", answer)
+        answer = await self.get("directory", url)
+        if answer is None:
+            raise IssuanceFailed(f"issuer '{self.issuer}': there is nothing at {url} (404); check ca_dir_url")
         document = dict(self.document("directory", answer))
         if not isinstance(document.get("newOrder"), str):
             raise IssuanceFailed(f"issuer '{self.issuer}': {url} is no ACME directory; check ca_dir_url")

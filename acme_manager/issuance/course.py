@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import structlog
 import trio
+from cryptography import x509
 
 from acme_manager.config.model import IssuerConfig
 from acme_manager.domain.names import Identifier, IdentifierType
@@ -20,6 +21,7 @@ from acme_manager.errors import (
     IssuerUnavailable,
     Problem,
 )
+from acme_manager.issuance.ari import certificate_id
 from acme_manager.issuance.chain import mismatch, root_name
 from acme_manager.issuance.order import (
     Answer,
@@ -44,6 +46,10 @@ _log = structlog.get_logger(__name__)
 
 _CLEAN_UP = 10.0  # seconds
 _REASONS = 5.0  # seconds to find out, at the CA, why an order failed
+
+
+# How CAs refuse `replaces`: it has been replaced, they don't know it (RFC 9773 section 5), it is another account's.
+_PERHAPS_REPLACES = frozenset({"alreadyReplaced", "conflict", "malformed", "unauthorized"})
 
 
 class _Unusable(IssuanceFailed):
@@ -94,7 +100,26 @@ class Course:
         if self.request.days:
             end = self.clock.now() + timedelta(days=self.request.days)
             wanted["notAfter"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
+        replaced = await self._replaced()
+        if replaced:
+            try:
+                return await self.orders.place({**wanted, "replaces": replaced})
+            except IssuanceFailed as error:
+                if error.problem is None or error.problem.code not in _PERHAPS_REPLACES:
+                    raise
+                # Where the refusal has another reason, the order without it is refused for that again.
+                _log.info("order placed anew without replaces", issuer=self.config.name, reason=str(error))
         return await self.orders.place(wanted)
+
+    async def _replaced(self) -> str:
+        """What the CA calls the certificate that the new one replaces (RFC 9773 section 5), if it knows of such."""
+        if not self.request.replaces or not await self.orders.client.find_url("renewalInfo"):
+            return ""
+        try:
+            return certificate_id(x509.load_pem_x509_certificate(self.request.replaces.encode()))
+        except ValueError as error:
+            _log.warning("certificate to replace not readable", issuer=self.config.name, error=str(error))
+            return ""
 
     async def _check_profile(self, profile: str) -> None:
         offered = (await self.orders.client.directory())["meta"].profiles
@@ -239,7 +264,11 @@ class Course:
         else:
             problem = found[0] if found else (order.problem or Problem("about:blank", reason))
         told = f"issuer '{self.config.name}': {in_words(problem)}"
-        return IssuerRateLimited(told, problem) if problem.code == "rateLimited" else IssuanceFailed(told, problem)
+        causes = problem.subproblems or (problem,)
+        if all(one.code == "rateLimited" for one in causes):
+            wait = order.retry_at - trio.current_time()
+            return IssuerRateLimited(told, problem, wait if wait > 0 else None)
+        return IssuanceFailed(told, problem)
 
     def _failed(self, what: str) -> IssuanceFailed:
         return IssuanceFailed(f"issuer '{self.config.name}': {what}")

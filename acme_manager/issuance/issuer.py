@@ -9,28 +9,40 @@ from typing import TypeVar
 import httpx
 import trio
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import Common, IssuerConfig
 from acme_manager.errors import (
     AcmeManagerError,
-    Complaint,
-    ConfigInvalid,
     DirectoryUnavailable,
     IssuanceFailed,
     IssuerRateLimited,
     IssuerUnavailable,
+    Unavailable,
 )
 from acme_manager.issuance.account_files import AccountFiles
+from acme_manager.issuance.account_store import AccountStore
 from acme_manager.issuance.accounts import Account, Accounts
+from acme_manager.issuance.ari import certificate_id, read_renewal_info
 from acme_manager.issuance.client import AcmeClient
 from acme_manager.issuance.course import Course
 from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.issuance.orders import Orders
 from acme_manager.issuance.retry import RetryRules
+from acme_manager.issuance.revocation import own_key, revoke
 from acme_manager.issuance.transport import open_transport
-from acme_manager.ports import Clock, Issued, OrderRequest, PlacedOrder, Solver, Step
+from acme_manager.issuance.wire import Unreadable, read_identities, read_profiles
+from acme_manager.ports import (
+    Clock,
+    Issued,
+    IssuerFacts,
+    OrderRequest,
+    PlacedOrder,
+    RenewalInfo,
+    Solver,
+    Step,
+    Storage,
+)
 
 T = TypeVar("T")
 
@@ -72,30 +84,57 @@ class AcmeIssuer:
             with self._counted():
                 return await self._with_account(work)
 
-    async def revoke(self, certificate: str, reason: int | None = None) -> None:
+    async def revoke(self, certificate: str, reason: int | None = None, *, private_key: str = "") -> None:
         """Revoke a PEM leaf. The CA isn't asked about one that has expired."""
-        try:
-            leaf = x509.load_pem_x509_certificate(certificate.encode())
-        except ValueError as error:
-            raise IssuanceFailed(f"issuer '{self.config.name}': no certificate to revoke: {error}") from error
+        leaf = self._leaf(certificate)
         if leaf.not_valid_after_utc <= self._clock.now():
             return
-        der = leaf.public_bytes(Encoding.DER)
-        await self._with_account(lambda account: Orders(self._client, account).revoke(der, reason))
+        if not private_key:
+            await self._with_account(lambda account: revoke(self._client, leaf, reason, account.key, account.url))
+            return
+        try:
+            key = own_key(leaf, private_key)
+        except ValueError as error:
+            raise IssuanceFailed(f"issuer '{self.config.name}': not revoked: {error}") from error
+        await revoke(self._client, leaf, reason, key)
+
+    async def renewal_info(self, certificate: str) -> RenewalInfo | None:
+        """Ask when a PEM leaf is to be renewed (RFC 9773 section 4.1); no account is needed for that."""
+        base, name = await self._client.find_url("renewalInfo"), certificate_id(self._leaf(certificate))
+        if not base or not name:
+            return None
+        answer = await self._client.get("renewal info", f"{base.rstrip('/')}/{name}")
+        if answer is None:
+            return None
+        try:
+            return read_renewal_info(self._client.document("renewal info", answer), answer.retry_after)
+        except Unreadable as error:
+            told = f"issuer '{self.config.name}': renewal info: the CA's answer can't be read: {error}"
+            raise IssuerUnavailable(told, answer.retry_after or 5.0) from error
+
+    async def facts(self) -> IssuerFacts:
+        """What the directory says; with `unregister: true` there is no account."""
+        meta = (await self._client.directory())["meta"]
+        return IssuerFacts(
+            caa_identities=read_identities(meta.caa_identities),
+            profiles=read_profiles(meta.profiles),
+            renewal_info=bool(await self._client.find_url("renewalInfo")),
+            account="" if self.config.unregister else (await self._accounts.get()).url,
+        )
 
     async def check(self) -> None:
         """See ports.Issuer. With `unregister: true`, this is what deactivates the account."""
         try:
             await self._client.directory(fresh=True)
         except AcmeManagerError as error:
-            raise DirectoryUnavailable(str(error)) from error
+            raise DirectoryUnavailable(str(error), getattr(error, "retry_after", None) or 5.0) from error
         if self.config.unregister:
             await self._accounts.unregister()
         else:
             await self._with_account(self._verify)
 
     async def unregister(self) -> bool:
-        """Deactivate the account and delete its files; false when there was none."""
+        """Deactivate the account and remove it from storage and disk; false when there was none."""
         return await self._accounts.unregister()
 
     async def roll_over(self) -> None:
@@ -108,6 +147,12 @@ class AcmeIssuer:
         status = self._client.document("read account", answer).get("status")
         if status != "valid":
             raise IssuanceFailed(f"issuer '{self.config.name}': the CA says that our account {account.url} is {status}")
+
+    def _leaf(self, certificate: str) -> x509.Certificate:
+        try:
+            return x509.load_pem_x509_certificate(certificate.encode())
+        except ValueError as error:
+            raise IssuanceFailed(f"issuer '{self.config.name}': no certificate: {error}") from error
 
     async def _with_account(self, work: Callable[[Account], Awaitable[T]]) -> T:
         """Work with the account; once more if the CA has forgotten it, or another process has changed its key."""
@@ -137,7 +182,7 @@ class AcmeIssuer:
             except IssuerRateLimited:
                 outcome = "rate_limited"
                 raise
-            except IssuerUnavailable:
+            except Unavailable:
                 outcome = "unavailable"
                 raise
             except Exception:
@@ -154,17 +199,19 @@ async def open_issuer(
     environ: Mapping[str, str],
     registry: CollectorRegistry,
     clock: Clock,
+    storage: Storage,
+    account_key: str,
     *,
     wire: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[AcmeIssuer]:
-    """An issuer for the length of a block. The CA need not be up. `wire` stands in for the network in tests.
+    """An issuer for the length of a block. Neither CA nor storage need be up.
 
-    Raises ConfigInvalid for a URL that must not be used, certificates that can't be read, and no account directory.
+    `account_key` is where in storage the account is. `wire` stands in for the network in tests. Raises ConfigInvalid
+    for a URL that must not be used, and certificates that can't be read.
     """
-    if common.rootpath_account is None:
-        raise ConfigInvalid("config", [Complaint("common.rootpath_account", "needed to keep the ACME account in")])
     metrics = IssuanceMetrics.on(registry)
-    async with open_transport(config, common, environ, metrics, wire=wire) as transport:
+    async with open_transport(config, common, environ, metrics, clock, wire=wire) as transport:
         client = AcmeClient(transport, RetryRules.of(common))
-        accounts = Accounts(client, config, AccountFiles(common.rootpath_account / config.name))
+        files = AccountFiles(common.rootpath_account / config.name) if common.rootpath_account else None
+        accounts = Accounts(client, config, AccountStore(storage, account_key, files))
         yield AcmeIssuer(config, client, accounts, metrics, clock)

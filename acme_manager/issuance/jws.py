@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from josepy.jwa import ES256, ES384, ES512, HS256, RS256, JWASignature
 from josepy.jwk import JWK, JWKEC, JWKRSA
 
@@ -52,6 +54,11 @@ class AccountKey:
         raise ValueError("an account key must be RSA, ECDSA (P-256, P-384 or P-521) or Ed25519")
 
     @classmethod
+    def of_pem(cls, pem: str) -> AccountKey:
+        """Read PKCS#1, PKCS#8 or SEC1 without a passphrase. Raises ValueError."""
+        return cls.of(read_private_key(pem))
+
+    @classmethod
     def _of_josepy(cls, key: JWK, algorithm: JWASignature) -> AccountKey:
         jwk = key.public_key().to_json()
         return cls(algorithm.name, jwk, b64(key.thumbprint()), lambda message: algorithm.sign(key.key, message))
@@ -67,6 +74,14 @@ class AccountKey:
     def key_authorization(self, token: str) -> str:
         """What a challenge's answer is made of (RFC 8555 section 8.1)."""
         return f"{token}.{self.thumbprint}"
+
+
+def read_private_key(pem: str) -> PrivateKeyTypes:
+    """Read a private key that needs no passphrase. Raises ValueError."""
+    try:
+        return serialization.load_pem_private_key(pem.encode(), password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from error
 
 
 def bind_external_account(key: AccountKey, url: str, kid: str, hmac_key: str) -> Any:

@@ -1,4 +1,4 @@
-"""The requests that an order consists of (RFC 8555 sections 7.4 to 7.6), made as one account."""
+"""The requests that an order consists of (RFC 8555 sections 7.4 and 7.5), made as one account."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ T = TypeVar("T")
 
 _PEM_CHAIN = "application/pem-certificate-chain"
 _GONE = frozenset({"malformed", "unauthorized"})  # with 4xx: how CAs say that there is no such order for us
-_BAD_REASON = "badRevocationReason"
-_REVOCATION_REFUSALS = frozenset({"alreadyRevoked", _BAD_REASON})
 
 
 @attrs.frozen
@@ -80,22 +78,6 @@ class Orders:
             return read_chain(answer.body), alternates(answer.headers.get_list("link"))
         except ValueError as error:
             raise IssuanceFailed(f"issuer '{self.client.issuer}': the certificate can't be read: {error}") from error
-
-    async def revoke(self, certificate: bytes, reason: int | None) -> None:
-        """Revoke a certificate in DER; one that is revoked already is no error (section 7.6)."""
-        wanted: dict[str, Any] = {"certificate": b64(certificate)}
-        if reason is not None:
-            wanted["reason"] = reason
-        refusal = ""
-        try:
-            await self._post("revoke", await self.client.url_of("revokeCert"), wanted)
-        except IssuanceFailed as error:
-            refusal = error.problem.code if error.problem else ""
-            if refusal not in _REVOCATION_REFUSALS or (refusal == _BAD_REASON and reason is None):
-                raise
-        if refusal == _BAD_REASON:
-            # Some CAs take no reasons at all; revoked for no reason is better than valid.
-            await self.revoke(certificate, None)
 
     async def _post(
         self, doing: str, url: str, payload: Mapping[str, Any] | None = None, *, accept: str = ""

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from acme_manager.config.model import Common
-from acme_manager.errors import AcmeManagerError, IssuerRateLimited, IssuerUnavailable
+from acme_manager.errors import AcmeManagerError
 from acme_manager.issuance.transport import Answer, Unreachable
 
 LONGEST_WAIT = 120.0  # seconds; an order that waits longer keeps others from their turn
@@ -71,7 +71,7 @@ async def patiently(
             raise error
         wait = rules.pause(retry) if asked is None else asked
         if not fits(wait):
-            raise with_retry_after(error, wait) from None
+            raise error
         await trio.sleep(wait)
         retry += 1
 
@@ -81,10 +81,3 @@ def fits(wait: float) -> bool:
     deadline = trio.current_effective_deadline()
     cancelled = deadline == -math.inf  # the wait will end at once, and rightly so
     return cancelled or (wait <= LONGEST_WAIT and trio.current_time() + wait < deadline)
-
-
-def with_retry_after(error: AcmeManagerError, wait: float) -> AcmeManagerError:
-    """The error, with how long its receiver should wait."""
-    if isinstance(error, IssuerUnavailable | IssuerRateLimited) and math.isfinite(wait):
-        error.retry_after = wait
-    return error

@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from acme_manager.errors import Complaint, ConfigInvalid, IssuanceFailed, Issuer
 from acme_manager.issuance.budget import Budget
 from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.issuance.trust import check_url, proxy_for, tls_context
+from acme_manager.ports import Clock
 
 _log = structlog.get_logger(__name__)
 
@@ -39,11 +41,12 @@ _SECRET = frozenset({"token", "keyAuthorization", "externalAccountBinding", "hma
 
 @attrs.frozen
 class Answer:
-    """What a CA answered."""
+    """What a CA answered, and when."""
 
     status: int
     headers: httpx.Headers
     body: bytes = attrs.field(repr=False)
+    at: datetime
 
     @property
     def ok(self) -> bool:
@@ -52,15 +55,23 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Retry-After in seconds (RFC 9110 section 10.2.3); a date counts from the response's own Date."""
+        """Retry-After in seconds (RFC 9110 section 10.2.3); a date counts from the answer's own, if it has one."""
         text = self.headers.get("retry-after", "").strip()
         if text.isdecimal():
             return float(text[:9])
-        try:
-            then, now = parsedate_to_datetime(text), parsedate_to_datetime(self.headers.get("date", ""))
-            return max(0.0, (then - now).total_seconds())
-        except (ValueError, TypeError):
+        then = _http_date(text)
+        if then is None:
             return None
+        now = _http_date(self.headers.get("date", "")) or self.at
+        return max(0.0, (then - now).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class Unreachable(IssuerUnavailable):
@@ -83,12 +94,13 @@ class Transport:
         wire: httpx.AsyncBaseTransport,
         config: IssuerConfig,
         metrics: IssuanceMetrics,
+        clock: Clock,
         *,
         debug: bool = False,
         server_name: str = "",
     ) -> None:
         self.issuer, self.directory_url = config.name, check_url(config.name, config.ca_dir_url)
-        self._wire, self._metrics, self._debug = wire, metrics, debug
+        self._wire, self._metrics, self._clock, self._debug = wire, metrics, clock, debug
         self._extensions: dict[str, Any] = {"timeout": _TIMEOUT.as_dict()}
         if server_name:
             self._extensions["sni_hostname"] = server_name
@@ -144,7 +156,7 @@ class Transport:
                 await stream.aclose()
         if size > _LARGEST:
             raise httpx.DecodingError(f"the answer has more than {_LARGEST} bytes", request=request)
-        return Answer(response.status_code, response.headers, b"".join(parts))
+        return Answer(response.status_code, response.headers, b"".join(parts), self._clock.now())
 
     def _log_exchange(self, method: str, url: str, payload: Any, answer: Answer) -> None:
         try:
@@ -192,6 +204,7 @@ async def open_transport(
     common: Common,
     environ: Mapping[str, str],
     metrics: IssuanceMetrics,
+    clock: Clock,
     *,
     wire: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Transport]:
@@ -205,6 +218,7 @@ async def open_transport(
             opened,
             config,
             metrics,
+            clock,
             debug=common.http_client_debug,
             server_name=environ.get("LEGO_CA_SERVER_NAME", ""),
         )

@@ -82,6 +82,17 @@ def read_authorization(document: Document, url: str) -> Authorization:
     )
 
 
+def read_identities(found: Any) -> tuple[str, ...]:
+    """A directory's `caaIdentities`; what makes no sense counts as not said."""
+    return tuple(one for one in found if isinstance(one, str)) if isinstance(found, list | tuple) else ()
+
+
+def read_profiles(found: Any) -> dict[str, str]:
+    """A directory's `profiles`, by name; what makes no sense counts as not said."""
+    items = found.items() if isinstance(found, Mapping) else ()
+    return {name: text if isinstance(text, str) else "" for name, text in items}
+
+
 def _read_offer(document: Document) -> Offer:
     return Offer(
         type=_text(document, "type"),

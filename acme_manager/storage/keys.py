@@ -6,6 +6,7 @@ Below the mount of the KV engine:
     <certificate_prefix>/<owner>/<name>                               a named certificate
     <certificate_prefix>/<owner>/<issuer>/<name>/<domain>             a named one as early Go versions kept it
     <certificate_prefix>/.acme-manager/orders/<owner>/<…>             an order in flight, `<…>` as for its certificate
+    <certificate_prefix>/.acme-manager/accounts/<issuer>              our account at a CA
     <certificate_prefix>/.acme-manager/fence                          who leads, in which term, and who votes
     <token_prefix>/<username>/<token id>                              an API token
 
@@ -62,6 +63,12 @@ def orders_prefix(prefix: str) -> str:
 def fence_key(prefix: str) -> str:
     """Where the record of who leads is kept; `prefix` is the certificates'."""
     return f"{clean_prefix(prefix)}/{_OURS}/fence"
+
+
+def account_key(prefix: str, issuer: str) -> str:
+    """Where our account at a CA is kept; `prefix` is the certificates'. Raises InvalidRequest."""
+    _check_element(issuer, "issuer")
+    return f"{clean_prefix(prefix)}/{_OURS}/accounts/{issuer}"
 
 
 def token_key(prefix: str, username: str, token_id: str) -> str:

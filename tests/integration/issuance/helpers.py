@@ -14,11 +14,14 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import Common, IssuerConfig
-from acme_manager.domain.keys import KeyType, make_csr, make_key
+from acme_manager.domain.keys import KeyType, PrivateKey, make_csr, make_key
 from acme_manager.domain.names import parse_identifier
 from acme_manager.issuance.issuer import AcmeIssuer, open_issuer
-from acme_manager.ports import Challenge, Issued, OrderRequest, PlacedOrder, Solver, Step, Trace
+from acme_manager.ports import Challenge, Issued, OrderRequest, PlacedOrder, Solver, Step, Storage, Trace
+from acme_manager.storage.memory import MemoryStorage
 from tests.parts.challtestsrv import Challtestsrv
+
+ACCOUNT = "certificates/.acme-manager/accounts/ca"  # where storage has it
 
 
 class SystemClock:
@@ -96,10 +99,17 @@ class Record:
         self.steps.append(step)
 
 
-def make_request(*names: str, key_type: KeyType = KeyType.EC256, days: int = 0, profile: str = "") -> OrderRequest:
+def make_request(
+    *names: str,
+    key_type: KeyType = KeyType.EC256,
+    key: PrivateKey | None = None,
+    days: int = 0,
+    profile: str = "",
+    replaces: str = "",
+) -> OrderRequest:
     identifiers = tuple(parse_identifier(name) for name in names)
-    csr = make_csr(make_key(key_type), identifiers)
-    return OrderRequest(identifiers=identifiers, csr=csr, days=days, profile=profile)
+    csr = make_csr(key or make_key(key_type), identifiers)
+    return OrderRequest(identifiers=identifiers, csr=csr, days=days, profile=profile, replaces=replaces)
 
 
 async def issue(
@@ -116,11 +126,20 @@ async def issue(
 
 
 def opened(
-    directory: str, folder: Path, *, ca: Path | None = None, registry: CollectorRegistry | None = None, **config: object
+    directory: str,
+    folder: Path | None,
+    *,
+    ca: Path | None = None,
+    registry: CollectorRegistry | None = None,
+    storage: Storage | None = None,
+    **config: object,
 ) -> AbstractAsyncContextManager[AcmeIssuer]:
+    """An issuer with account files in `folder`, if there is one. Issuers with the same `storage` share an account."""
     settings = {"contact": "ops@example.org", "overall_request_limit": 1000, "ca_bundle": ca} | config
     common = Common(
-        rootpath_account=folder / "accounts", http_client_retry_wait_min=0.05, http_client_retry_wait_max=0.5
+        rootpath_account=folder / "accounts" if folder else None,
+        http_client_retry_wait_min=0.05,
+        http_client_retry_wait_max=0.5,
     )
     return open_issuer(
         IssuerConfig(name="ca", ca_dir_url=directory, **settings),  # type: ignore[arg-type]
@@ -128,4 +147,6 @@ def opened(
         {},
         registry or CollectorRegistry(),
         SystemClock(),
+        storage or MemoryStorage(SystemClock()),
+        ACCOUNT,
     )

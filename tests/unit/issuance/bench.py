@@ -11,12 +11,15 @@ import attrs
 from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import Common, IssuerConfig
-from acme_manager.domain.keys import KeyType, make_csr, make_key
+from acme_manager.domain.keys import KeyType, PrivateKey, make_csr, make_key
 from acme_manager.domain.names import parse_identifier
 from acme_manager.errors import DnsFailed
 from acme_manager.issuance.issuer import AcmeIssuer, open_issuer
-from acme_manager.ports import Challenge, Issued, OrderRequest, PlacedOrder, Step, Trace
+from acme_manager.ports import Challenge, Issued, OrderRequest, PlacedOrder, Step, Storage, Trace
+from acme_manager.storage.memory import MemoryStorage
 from tests.unit.issuance.fake_ca import BASE, NOW, FakeCa
+
+ACCOUNT = "certificates/.acme-manager/accounts/ca"  # where storage has it
 
 
 class FixedClock:
@@ -62,10 +65,11 @@ class MemorySolver:
 
 def opened(
     ca: FakeCa,
-    folder: Path,
+    folder: Path | None = None,
     *,
     registry: CollectorRegistry | None = None,
     common: Common | None = None,
+    storage: Storage | None = None,
     **settings: object,
 ) -> AbstractAsyncContextManager[AcmeIssuer]:
     config = {"name": "ca", "ca_dir_url": f"{BASE}/dir", "overall_request_limit": 1000} | settings
@@ -75,14 +79,22 @@ def opened(
         {},
         registry or CollectorRegistry(),
         FixedClock(),
+        storage or MemoryStorage(FixedClock()),
+        ACCOUNT,
         wire=ca,
     )
 
 
-def make_request(*names: str, days: int = 0, profile: str = "") -> OrderRequest:
+def make_request(
+    *names: str, key: PrivateKey | None = None, days: int = 0, profile: str = "", replaces: str = ""
+) -> OrderRequest:
     identifiers = tuple(parse_identifier(name) for name in names or ("www.example.org",))
     return OrderRequest(
-        identifiers=identifiers, csr=make_csr(make_key(KeyType.EC256), identifiers), days=days, profile=profile
+        identifiers=identifiers,
+        csr=make_csr(key or make_key(KeyType.EC256), identifiers),
+        days=days,
+        profile=profile,
+        replaces=replaces,
     )
 
 

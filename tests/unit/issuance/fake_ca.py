@@ -40,6 +40,10 @@ class FakeCa(httpx.AsyncBaseTransport):
     order_says: dict[str, Any] = attrs.field(factory=dict)
     order_headers: dict[str, str] = attrs.field(factory=dict)
     meta: dict[str, Any] = attrs.field(factory=dict)
+    renewal_info: httpx.Response | None = None  # the answer to every question about renewal; without one, it knows none
+    issuer_key: bytes = b""  # what certificates call the key that signed them
+    refuses_replaces: str = ""  # the code of the problem
+    revoked: list[dict[str, Any]] = attrs.field(factory=list)  # with the `kid` that signed, empty for the key itself
     challenge_types: tuple[str, ...] = ("http-01", "dns-01")
     token: str = "dG9rZW4tb2YtdGhlLXRlc3QtY2EtZm9yLWEtY2hhbGxlbmdl"
     foreign_key: bool = False
@@ -79,10 +83,13 @@ class FakeCa(httpx.AsyncBaseTransport):
     def _answer(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path == "/dir":
-            names = ("newNonce", "newAccount", "newOrder", "revokeCert", "keyChange")
+            names = ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange"]
+            names += ["renewalInfo"] if self.renewal_info is not None else []
             return httpx.Response(200, json={name: f"{BASE}/{name}" for name in names} | {"meta": self.meta})
         if path == "/newNonce":
             return httpx.Response(200)
+        if path.startswith("/renewalInfo/") and self.renewal_info is not None:
+            return self.renewal_info
         message = json.loads(request.content)
         protected = json.loads(_decode(message["protected"]))
         if protected["nonce"] not in self._nonces:
@@ -102,16 +109,27 @@ class FakeCa(httpx.AsyncBaseTransport):
         if not algorithm.verify(key.key, signed, _decode(message["signature"])):
             return problem("malformed", detail="bad signature")
         payload = json.loads(_decode(message["payload"]) or b"null")
-        return self._resource(path, payload, key)
+        return self._resource(path, payload, key, protected.get("kid", ""))
 
-    def _resource(self, path: str, payload: Any, key: JWK) -> httpx.Response:
+    def _resource(self, path: str, payload: Any, key: JWK, kid: str) -> httpx.Response:
         _, kind, *rest = path.split("/")
         number = rest[0] if rest else ""
         if kind == "newAccount":
             return self._new_account(payload, key)
-        if kind == "account":
-            return httpx.Response(200, json={"status": payload.get("status", "valid"), **payload})
+        if kind in {"account", "keyChange"}:
+            if kind == "keyChange":
+                new_key: Any = JWK.from_json(json.loads(_decode(payload["protected"]))["jwk"])
+                self._keys[kid] = new_key
+            return httpx.Response(200, json={"status": "valid", **(payload or {})})
+        if kind == "revokeCert":
+            self.revoked.append({**payload, "kid": kid})
+            return httpx.Response(200)
+        return self._part_of_an_order(kind, number, payload)
+
+    def _part_of_an_order(self, kind: str, number: str, payload: Any) -> httpx.Response:
         if kind == "newOrder":
+            if self.refuses_replaces and "replaces" in payload:
+                return problem(self.refuses_replaces, 409 if self.refuses_replaces == "alreadyReplaced" else 400)
             self.placed.append(payload)
             number = str(len(self.placed))
             self._orders[number] = {"status": "pending", "identifiers": payload["identifiers"]}
@@ -129,7 +147,8 @@ class FakeCa(httpx.AsyncBaseTransport):
         return problem("malformed", 404)
 
     def _new_account(self, payload: Any, key: JWK) -> httpx.Response:
-        url = f"{BASE}/account/{b64encode(key.thumbprint()).decode()}"
+        held = (url for url, one in self._keys.items() if one == key)
+        url = next(held, f"{BASE}/account/{b64encode(key.thumbprint()).decode()}")
         if payload.get("onlyReturnExisting") and url not in self._keys:
             return problem("accountDoesNotExist")
         status = 200 if url in self._keys else 201
@@ -174,7 +193,7 @@ class FakeCa(httpx.AsyncBaseTransport):
         if self._orders[number]["status"] != "ready":
             return problem("orderNotReady", 403)
         csr = x509.load_der_x509_csr(_decode(payload["csr"]))
-        self._certificates[number] = _certify(csr, foreign_key=self.foreign_key)
+        self._certificates[number] = _certify(csr, self.issuer_key, foreign_key=self.foreign_key)
         self._orders[number]["status"] = "valid"
         return self._order(number)
 
@@ -183,11 +202,11 @@ def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _certify(csr: x509.CertificateSigningRequest, *, foreign_key: bool) -> str:
+def _certify(csr: x509.CertificateSigningRequest, issuer_key: bytes, *, foreign_key: bool) -> str:
     signer = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fake Root")])
     names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    leaf = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(csr.subject)
         .issuer_name(issuer)
@@ -196,6 +215,7 @@ def _certify(csr: x509.CertificateSigningRequest, *, foreign_key: bool) -> str:
         .not_valid_before(NOW)
         .not_valid_after(NOW + timedelta(days=90))
         .add_extension(names.value, critical=False)
-        .sign(signer, hashes.SHA256())
     )
-    return leaf.public_bytes(Encoding.PEM).decode()
+    if issuer_key:
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier(issuer_key, None, None), critical=False)
+    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM).decode()

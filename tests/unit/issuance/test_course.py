@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from acme_manager.domain.keys import belong_together
+from acme_manager.domain.keys import KeyType, belong_together, key_to_pem, make_key
 from acme_manager.errors import DnsFailed, IssuanceFailed, IssuerRateLimited
-from acme_manager.ports import PlacedOrder
+from acme_manager.ports import IssuerFacts, PlacedOrder
 from tests.unit.issuance.bench import MemorySolver, issue, make_request, opened
 from tests.unit.issuance.fake_ca import BASE, FakeCa, problem
 
@@ -60,7 +60,6 @@ async def test_traces_that_could_not_be_removed_are_remembered_with_the_new_orde
     async with opened(ca, tmp_path) as issuer:
         with capture_logs() as logs:
             resume = PlacedOrder(f"{BASE}/order/unknown", (OLD,))
-            ca.faults = [lambda _: None] * 4 + [lambda _: problem("malformed", 404)]
             await issuer.check()
             ca.faults = [lambda _: problem("malformed", 404)]
             await issue(issuer, solver=solver, placed=placed, resume=resume)
@@ -147,9 +146,11 @@ async def test_every_order_is_counted_by_its_outcome(
 
 async def test_a_rate_limit_met_while_validating_keeps_its_kind(tmp_path: Path, autojump_clock: MockClock) -> None:
     said = {"status": "invalid", "error": {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many"}}
-    async with opened(FakeCa(order_says=said), tmp_path) as issuer:
-        with pytest.raises(IssuerRateLimited, match="too many"):
-            await issue(issuer)
+    for headers, retry_after in ({"Retry-After": "3600"}, 3600), ({}, None):
+        async with opened(FakeCa(order_says=said, order_headers=headers), tmp_path) as issuer:
+            with pytest.raises(IssuerRateLimited, match="too many") as caught:
+                await issue(issuer)
+        assert caught.value.retry_after == retry_after
 
 
 async def test_an_expired_certificate_is_not_revoked_again(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -159,5 +160,40 @@ async def test_an_expired_certificate_is_not_revoked_again(tmp_path: Path, autoj
         ca.faults = [lambda _: problem("badRevocationReason"), lambda _: problem("alreadyRevoked")]
         await issuer.revoke(issued.chain, 4)
         assert ca.faults == []
+        ca.faults = [lambda _: problem("badRevocationReason")]
         with pytest.raises(IssuanceFailed, match="revoke"):
             await issuer.revoke(issued.chain)
+
+
+async def test_a_certificate_can_be_revoked_with_its_own_key_and_then_needs_no_account(
+    autojump_clock: MockClock,
+) -> None:
+    ca, key = FakeCa(), make_key(KeyType.EC256)
+    async with opened(ca) as issuer:
+        issued = await issue(issuer, make_request(key=key))
+        await issuer.revoke(issued.chain, 1)
+    async with opened(ca, unregister=True) as issuer:
+        await issuer.revoke(issued.chain, 1, private_key=key_to_pem(key))
+        with pytest.raises(IssuanceFailed, match="not the certificate's"):
+            await issuer.revoke(issued.chain, 1, private_key=key_to_pem(make_key(KeyType.EC256)))
+        with pytest.raises(IssuanceFailed, match="not revoked") as caught:
+            await issuer.revoke(issued.chain, 1, private_key="precious")
+        assert "precious" not in str(caught.value)
+    by_account, by_key = ca.revoked
+    assert by_account["kid"].startswith(f"{BASE}/account/")
+    assert by_key == {**by_account, "kid": ""}
+
+
+async def test_what_a_ca_says_about_itself_is_read_as_far_as_it_makes_sense(autojump_clock: MockClock) -> None:
+    meta = {"caaIdentities": ["ca.test", 7], "profiles": {"classic": "https://ca.test/classic", "short": None}}
+    async with opened(FakeCa(meta=meta, renewal_info=httpx.Response(404))) as issuer:
+        facts = await issuer.facts()
+    assert facts.account.startswith(f"{BASE}/account/")
+    assert facts == IssuerFacts(
+        caa_identities=("ca.test",),
+        profiles={"classic": "https://ca.test/classic", "short": ""},
+        renewal_info=True,
+        account=facts.account,
+    )
+    async with opened(FakeCa(meta={"caaIdentities": 7, "profiles": []}), unregister=True) as issuer:
+        assert await issuer.facts() == IssuerFacts()

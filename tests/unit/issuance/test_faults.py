@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from acme_manager.config.model import Common
 from acme_manager.domain.keys import belong_together
-from acme_manager.errors import IssuanceFailed, IssuerRateLimited, IssuerUnavailable
+from acme_manager.errors import DirectoryUnavailable, IssuanceFailed, IssuerRateLimited, IssuerUnavailable
 from tests.unit.issuance.bench import MemorySolver, issue, make_request, opened
 from tests.unit.issuance.fake_ca import BASE, NOW, FakeCa, Fault, problem
 
@@ -110,7 +110,7 @@ async def test_a_configured_status_is_retried_too(tmp_path: Path, autojump_clock
     async with opened(ca, tmp_path, common=common) as issuer:
         await issuer.check()
     async with opened(FakeCa(faults=[lambda _: httpx.Response(418)]), tmp_path) as issuer:
-        with pytest.raises(IssuanceFailed, match="418"):
+        with pytest.raises(DirectoryUnavailable, match="418"):
             await issuer.check()
 
 
@@ -238,7 +238,7 @@ async def test_a_ca_can_not_send_us_to_plain_http(tmp_path: Path, autojump_clock
 async def test_a_redirect_is_not_followed_but_told(tmp_path: Path, autojump_clock: MockClock) -> None:
     moved = httpx.Response(301, headers={"Location": "https://elsewhere.test/dir"})
     async with opened(FakeCa(faults=[lambda _: moved]), tmp_path) as issuer:
-        with pytest.raises(IssuanceFailed, match=r"redirects to https://elsewhere\.test/dir"):
+        with pytest.raises(DirectoryUnavailable, match=r"redirects to https://elsewhere\.test/dir"):
             await issuer.check()
 
 
@@ -262,7 +262,7 @@ async def test_an_answer_without_end_is_cut_off(tmp_path: Path, autojump_clock: 
 
 async def test_a_page_that_is_no_directory_points_at_the_setting(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with opened(FakeCa(faults=[lambda _: httpx.Response(200, json={"hello": 1})]), tmp_path) as issuer:
-        with pytest.raises(IssuanceFailed, match="ca_dir_url"):
+        with pytest.raises(DirectoryUnavailable, match="ca_dir_url"):
             await issuer.check()
 
 

@@ -13,6 +13,7 @@ from acme_manager.config.model import Common, IssuerConfig
 from acme_manager.errors import ConfigInvalid, IssuanceFailed
 from acme_manager.issuance.issuer import open_issuer
 from acme_manager.issuance.trust import check_url, proxy_for, tls_context
+from acme_manager.storage.memory import MemoryStorage
 from tests.unit.issuance.bench import FixedClock
 
 
@@ -65,11 +66,13 @@ def test_bundles_add_to_the_systems_roots_and_legos_variable_replaces_them(tmp_p
     ],
 )
 async def test_settings_that_can_not_work_are_told_when_the_issuer_is_opened(
-    tmp_path: Path, settings: dict[str, object], environ: dict[str, str], message: str
+    settings: dict[str, object], environ: dict[str, str], message: str
 ) -> None:
     config = IssuerConfig(**({"name": "ca", "ca_dir_url": "https://ca.example"} | settings))  # type: ignore[arg-type]
     with pytest.raises(ConfigInvalid, match=message):
-        async with open_issuer(config, Common(rootpath_account=tmp_path), environ, CollectorRegistry(), FixedClock()):
+        async with open_issuer(
+            config, Common(), environ, CollectorRegistry(), FixedClock(), MemoryStorage(FixedClock()), "accounts/ca"
+        ):
             pass
 
 
