@@ -4,7 +4,7 @@ import trio
 import trio.testing
 from prometheus_client import CollectorRegistry
 
-from acme_manager.structure import background
+from acme_manager.structure import Bell, background
 from acme_manager.workers.schedule import WorkerMetrics, every
 
 
@@ -57,3 +57,22 @@ async def test_a_slow_round_delays_the_next_without_a_rush_afterwards(autojump_c
     async with background(every(10, "w", work, WorkerMetrics.on(CollectorRegistry()))):
         await trio.sleep(50)
     assert [round(time - times[0]) for time in times] == [0, 25, 35, 45]
+
+
+async def test_a_round_comes_sooner_when_the_bell_rings_and_the_next_counts_from_it(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    times: list[float] = []
+    bell = Bell()
+
+    async def work() -> None:
+        times.append(trio.current_time())
+        if len(times) == 2:
+            bell.ring()  # during a round: the next comes at once
+        await trio.sleep(1)
+
+    async with background(every(10, "w", work, WorkerMetrics.on(CollectorRegistry()), bell)):
+        await trio.sleep(4)
+        bell.ring()
+        await trio.sleep(12)
+    assert [round(time - times[0]) for time in times] == [0, 4, 5, 15]
