@@ -10,6 +10,8 @@ import attrs
 from acme_manager.adapters import Ground, keyring
 from acme_manager.api.cluster import check_ring, describe_ring
 from acme_manager.ring.cluster import Ring
+from acme_manager.services.asking import Asking
+from acme_manager.services.budgets import Budgets
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
@@ -30,6 +32,8 @@ from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reconciling import Reconciler
 from acme_manager.services.reconfiguring import Follower
 from acme_manager.services.reign import Reign
+from acme_manager.services.renewal_metrics import RenewalMetrics
+from acme_manager.services.renewals import Renewals
 from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
@@ -40,6 +44,7 @@ from acme_manager.workers.cleanup import CleanupWorker
 from acme_manager.workers.config_watcher import ConfigWatcher
 from acme_manager.workers.issuer_health import IssuerHealth
 from acme_manager.workers.map_upkeep import MapUpkeep
+from acme_manager.workers.renewal import RenewalWorker
 from acme_manager.workers.schedule import WorkerMetrics, every
 from acme_manager.workers.token_expiry import TokenExpiry
 
@@ -52,6 +57,7 @@ class Node:
 
     services: Services
     state: State
+    budgets: Budgets
     reign: Reign
     workers: Sequence[Callable[[], Awaitable[None]]]
 
@@ -73,7 +79,8 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         clock=clock,
         settings=settings,
     )
-    certificates = Certificates(state, issuing, jobs)
+    certificates, plans = Certificates(state, issuing, jobs), Plans(state, settings, clock)
+    budgets = Budgets(settings, ring, clock)
     reconciler = Reconciler(
         storage=storage,
         state=state,
@@ -111,6 +118,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     services = Services(
         cluster=ring,
         certificates=certificates,
+        plans=plans,
         tokens=tokens,
         cleanup=cleanup,
         challenges=HttpChallenges(ring, ring.leads),
@@ -127,15 +135,27 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         registry=registry,
         instance_id=ring.name,
     )
+    metrics, interval = WorkerMetrics.on(registry), flags.check_renewal_interval
+    renewals = Renewals(
+        state=state,
+        plans=plans,
+        asking=Asking(state, issuing.store, issuers, clock),
+        certificates=certificates,
+        budget=budgets,
+        settings=settings,
+        clock=clock,
+        metrics=RenewalMetrics.on(registry),
+        interval=interval,
+    )
     reign = Reign(
         cluster=ring,
         state=state,
         jobs=jobs,
         reconciler=reconciler,
         reconciled=ring.reconciled,
-        interval=flags.check_renewal_interval,
+        interval=interval,
+        renewals=RenewalWorker(renewals=renewals, interval=interval, metrics=metrics),
     )
-    metrics = WorkerMetrics.on(registry)
     ring_keys = Follower(lambda changed: ring.set_keyring(keyring(changed)))
     parts = (solvers, keeper, ring_keys, Follower(settings.go_by), storage)  # what may take longest comes last
     watcher = ConfigWatcher(config, ground.sources.read, parts, registry, ground.hangup)
@@ -150,4 +170,4 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     if flags.cleanup:
         cleaner = CleanupWorker(cleanup=cleanup, interval=flags.cleanup_interval, metrics=metrics)
         workers.append(partial(ring.whenever_leading, cleaner))
-    return Node(services=services, state=state, reign=reign, workers=workers)
+    return Node(services=services, state=state, budgets=budgets, reign=reign, workers=workers)

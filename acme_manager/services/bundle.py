@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import attrs
 from prometheus_client import CollectorRegistry
 
@@ -14,7 +16,11 @@ from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import Issuers
+from acme_manager.services.plans import Plans
+from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
+from acme_manager.services.rate_limits import RateLimits
+from acme_manager.services.resync import Resync
 from acme_manager.services.tokens import Tokens
 
 
@@ -24,15 +30,19 @@ class Services:
 
     cluster: Cluster
     certificates: Certificates
+    plans: Plans
     tokens: Tokens
     cleanup: Cleanup
     challenges: HttpChallenges
     health: Health
+    preflight: Preflight
     issuers: Issuers
     issuer_findings: IssuerFindings
     progress: Progress
     counters: Counters
     inventory: Inventory
+    rate_limits: RateLimits
+    resync: Callable[[], Awaitable[Resync]]  # only the leader can
     clock: Clock
     registry: CollectorRegistry
     instance_id: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import attrs
 import structlog
@@ -13,13 +13,14 @@ from acme_manager.ports import Cluster
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.reconciling import Reconciler
 from acme_manager.services.state import State
+from acme_manager.structure import background
 
 _log = structlog.get_logger(__name__)
 
 
 @attrs.frozen(kw_only=True)
 class Reign:
-    """One term: take over what the last leader left, then take orders and look through storage now and then.
+    """One term: take over what the last leader left, then take orders, renew, and look through storage now and then.
 
     It is cancelled the moment the node leads no more, and every order with it.
     """
@@ -30,6 +31,7 @@ class Reign:
     reconciler: Reconciler
     reconciled: Callable[[int], None]  # told when the shared map agrees with storage, with the term
     interval: float  # seconds between two looks through storage
+    renewals: Callable[[], Awaitable[None]]  # renews certificates, once it is known which there are; never returns
 
     async def __call__(self, term: int) -> None:
         """Lead. Never returns."""
@@ -38,10 +40,14 @@ class Reign:
             await self.reconciler.take_over()
             self.state.announce_complete(self.cluster.stamp())
             self.reconciled(term)
-            while True:
-                await trio.sleep(self.interval)
-                try:
-                    await self.reconciler.round()
-                    self.reconciled(term)
-                except AcmeManagerError as error:
-                    _log.error("state not compared with storage", error=str(error), next_in=self.interval)
+            async with background(self.renewals):
+                await self._reconcile(term)
+
+    async def _reconcile(self, term: int) -> None:
+        while True:
+            await trio.sleep(self.interval)
+            try:
+                await self.reconciler.round()
+                self.reconciled(term)
+            except AcmeManagerError as error:
+                _log.error("state not compared with storage", error=str(error), next_in=self.interval)

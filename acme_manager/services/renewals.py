@@ -7,8 +7,8 @@ started as far as `max_orders` and the CA's limits go, so that a slow CA or one 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -37,7 +37,7 @@ from acme_manager.services.plans import Plans
 from acme_manager.services.renewal_metrics import RenewalMetrics
 from acme_manager.services.settings import Settings
 from acme_manager.services.state import State
-from acme_manager.structure import lone_error
+from acme_manager.structure import Bell, lone_error
 
 _log = structlog.get_logger(__name__)
 
@@ -57,14 +57,6 @@ class Budget(Protocol):
         ...
 
 
-@attrs.frozen
-class Rounds:
-    """What is told how each round went: the metrics of workers/schedule.py."""
-
-    succeeded: Callable[[], None]
-    failed: Callable[[], None]
-
-
 @attrs.define(eq=False, kw_only=True)
 class Renewals:
     """Runs on the leader only, and ends with its term."""
@@ -77,23 +69,25 @@ class Renewals:
     _settings: Settings
     _clock: Clock
     _metrics: RenewalMetrics
-    _rounds: Rounds
-    _interval: float  # seconds: the longest that nothing is looked at
+    _interval: float  # seconds: the longest time between two rounds
+    bell: Bell = attrs.field(factory=Bell, init=False)  # rings when it is time for a round
     _agenda: Agenda = attrs.field(factory=Agenda, init=False)
     _queues: dict[str, Queue] = attrs.field(factory=dict, init=False)  # by issuer
     _flying: Counter[str] = attrs.field(factory=Counter, init=False)  # renewals under way by issuer
     _under_way: set[str] = attrs.field(factory=set, init=False)
     _held: dict[str, datetime] = attrs.field(factory=dict, init=False)  # not before that: somebody else was at work
     _touched: dict[str, None] = attrs.field(factory=dict, init=False)
-    _wake: trio.Event = attrs.field(factory=trio.Event, init=False)
+    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+    _alarm: trio.CancelScope = attrs.field(factory=trio.CancelScope, init=False)
     _stock: Policy | None = attrs.field(default=None, init=False)  # by which everything on the agenda was planned
     _summarized: datetime = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._summarized = self._clock.now()
 
-    async def run(self) -> None:
-        """Renew for as long as this node leads. Never returns."""
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Own what is under way for the length of a block, which is a term of this node as the leader."""
         for kept in (self._queues, self._flying, self._under_way, self._held, self._touched):
             kept.clear()
         self._agenda, self._stock = Agenda(), None
@@ -103,20 +97,16 @@ class Renewals:
             stack.enter_context(self._state.certificates.watched_by(self._touch))
             stack.enter_context(self._state.renewals.watched_by(self._touch))
             async with trio.open_nursery() as nursery:
-                while True:
-                    try:
-                        await self.round(nursery)
-                    except Exception as error:  # noqa: BLE001 whatever it was, the next round may be better
-                        self._rounds.failed()
-                        _log.exception("round of renewals failed", error=str(error))
-                        await trio.sleep(_SOON.total_seconds())
-                    else:
-                        self._rounds.succeeded()
-                    await self._rest()
+                self._nursery = nursery
+                try:
+                    yield
+                finally:
+                    self._nursery = None
+                    nursery.cancel_scope.cancel(reason="this node stops leading")
 
-    async def round(self, nursery: trio.Nursery) -> None:
-        """Look at what wants a look, and start what is due and has room."""
-        self._wake = trio.Event()
+    async def round(self) -> None:
+        """Look at what wants a look, start what is due and has room, and see to it that the bell rings for the next."""
+        assert self._nursery is not None, "open() owns what is under way"
         now = self._clock.now()
         if self._plans.policy is not self._stock:
             self._stock = self._plans.policy
@@ -125,22 +115,25 @@ class Renewals:
         await _in_batches(touched, self._schedule)
         await _in_batches(self._agenda.pop_due(now.timestamp()), self._look)
         for issuer in tuple(self._queues):
-            await self._start(issuer, nursery)
-        self._asking.start(nursery, self._touch)
+            await self._start(issuer, self._nursery)
+        self._asking.start(self._nursery, self._touch)
         self._show(now)
+        self._alarm.cancel()
+        self._alarm = trio.CancelScope()
+        self._nursery.start_soon(self._ring_later, self._alarm)
 
     def _touch(self, key: str) -> None:
         self._touched[key] = None
-        self._wake.set()
+        self.bell.ring()
 
-    async def _rest(self) -> None:
-        """Sleep until something wants a look, and not longer than the interval."""
-        now = self._clock.now().timestamp()
+    async def _ring_later(self, alarm: trio.CancelScope) -> None:
+        """Ring when the next certificate wants a look."""
         times = [self._agenda.next(), *(self._next_of(issuer) for issuer in self._queues)]
-        wait = min((at - now for at in times if at is not None), default=self._interval)
-        with trio.move_on_after(min(max(wait, 0.0), self._interval)):
-            await self._wake.wait()
-        await trio.lowlevel.checkpoint()
+        first = min((at for at in times if at is not None), default=None)
+        if first is not None:
+            with alarm:
+                await trio.sleep(max(0.0, first - self._clock.now().timestamp()))
+                self.bell.ring()
 
     def _next_of(self, issuer: str) -> float | None:
         """When this CA's queue may go on by itself; with all its orders under way, the end of one wakes us."""

@@ -17,8 +17,10 @@ from acme_manager.ports import IssuerFacts
 from acme_manager.services.asking import Asking
 from acme_manager.services.plans import Plans
 from acme_manager.services.renewal_metrics import RenewalMetrics
-from acme_manager.services.renewals import Renewals, Rounds
+from acme_manager.services.renewals import Renewals
 from acme_manager.storage.memory import MemoryStorage
+from acme_manager.workers.renewal import RenewalWorker
+from acme_manager.workers.schedule import WorkerMetrics
 from tests.fakes.ca import MemoryCa
 from tests.unit.services.world import NOW, World, open_world
 
@@ -58,7 +60,11 @@ class Renewing:
     plans: Plans
     room: Room
     registry: CollectorRegistry
-    failed_rounds: list[None]
+    run: RenewalWorker
+
+    @property
+    def failed_rounds(self) -> float | None:
+        return self.counted("acme_manager_worker_failures_total", worker="renewal")
 
     def counted(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
@@ -68,13 +74,13 @@ class Renewing:
 async def open_renewing(
     *, ari: bool = False, common: Common | None = None, storage: MemoryStorage | None = None, **world: Any
 ) -> AsyncIterator[Renewing]:
-    """A node that leads; `renewals.run` is yet to be started."""
+    """A node that leads; `run` is yet to be started."""
     clock = MovingClock()
     async with open_world(storage or MemoryStorage(clock), common=common, clock=clock, **world) as opened:
         ca = opened.ca
         ca.now = clock.now
         ca.said = IssuerFacts(renewal_info=ari)
-        registry, room, failed = CollectorRegistry(), Room(), list[None]()
+        registry, room = CollectorRegistry(), Room()
         settings, state = opened.issuing.settings, opened.state
         plans = Plans(state, settings, clock)
         renewals = Renewals(
@@ -86,7 +92,6 @@ async def open_renewing(
             settings=settings,
             clock=clock,
             metrics=RenewalMetrics.on(registry),
-            rounds=Rounds(lambda: None, lambda: failed.append(None)),
             interval=1800.0,
         )
         yield Renewing(
@@ -96,5 +101,5 @@ async def open_renewing(
             plans=plans,
             room=room,
             registry=registry,
-            failed_rounds=failed,
+            run=RenewalWorker(renewals=renewals, interval=1800.0, metrics=WorkerMetrics.on(registry)),
         )

@@ -41,7 +41,7 @@ def refusing(code: str, *, until: Callable[[], bool]) -> Callable[[str], object]
 async def test_a_certificate_is_renewed_at_its_renewal_date_with_a_new_key(autojump_clock: trio.abc.Clock) -> None:
     async with open_renewing() as renewing, trio.open_nursery() as nursery:
         first = await renewing.world.certificates.request(ALICE, wish())
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         due = (parse_time(first.certificate.renewal_date) - NOW).total_seconds()
         await trio.sleep(due - 5)
         assert kept(renewing) == first.certificate
@@ -53,7 +53,7 @@ async def test_a_certificate_is_renewed_at_its_renewal_date_with_a_new_key(autoj
         assert parse_time(second.certificate.expires) - parse_time(first.certificate.expires) > timedelta(days=60)
         assert renewing.ca.requests[-1].replaces.startswith("-----BEGIN CERTIFICATE")
         assert renewing.counted("acme_manager_renewals_total", issuer="test") == 1
-        assert renewing.failed_rounds == []
+        assert renewing.failed_rounds == 0
         nursery.cancel_scope.cancel()
 
 
@@ -61,7 +61,7 @@ async def test_certificates_of_six_days_are_renewed_for_a_year(autojump_clock: t
     async with open_renewing() as renewing, trio.open_nursery() as nursery:
         renewing.ca.lifetime = timedelta(hours=160)
         await renewing.world.certificates.request(ALICE, wish())
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         for _ in range(365):
             await trio.sleep(DAY)
             assert parse_time(kept(renewing).expires) > renewing.ca.now() + timedelta(hours=10)
@@ -81,7 +81,7 @@ async def test_the_old_one_is_served_and_counts_as_due_while_the_new_one_is_made
 
     async with open_renewing(ca=MemoryCa(before)) as renewing, trio.open_nursery() as nursery:
         first = await renewing.world.certificates.request(ALICE, wish())
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         await trio.sleep((parse_time(first.certificate.renewal_date) - NOW).total_seconds() + 60)
         assert await renewing.world.certificates.get(ID) == first
         assert renewing.counted("acme_manager_renewals_due") == 1
@@ -98,7 +98,7 @@ async def test_failures_back_off_and_what_a_person_must_cure_is_said_once(autoju
     async with open_renewing(ca=ca) as renewing, trio.open_nursery() as nursery:
         await renewing.world.certificates.request(ALICE, wish(renewal_days="20"))
         with capture_logs() as logs:
-            nursery.start_soon(renewing.renewals.run)
+            nursery.start_soon(renewing.run)
             await trio.sleep(70 * DAY + 3 * HOUR)
             state = renewing.world.state.renewal(kept(renewing))
             assert (state.cause, state.cure, state.failures) == ("caa", "person", 4)
@@ -129,7 +129,7 @@ async def test_the_retry_after_of_a_ca_is_waited_for(autojump_clock: trio.abc.Cl
 
     async with open_renewing(ca=MemoryCa(before)) as renewing, trio.open_nursery() as nursery:
         await renewing.world.certificates.request(ALICE, wish())
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         await trio.sleep(75 * DAY)
         assert len(tries) == 2
         assert 5 * HOUR <= tries[1] - tries[0] < 6 * HOUR
@@ -143,7 +143,7 @@ async def test_a_ca_without_room_holds_its_certificates_back_and_says_which_limi
         for number in range(3):
             await renewing.world.certificates.request(ALICE, wish(domain=f"{number}.example", renewal_days="30"))
         renewing.room.full = (HOUR, "300 new orders per 3h of our account")
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         await trio.sleep(60 * DAY + 1800)
         assert renewing.counted("acme_manager_renewals_deferred", issuer="test") == 3
         for key, certificate in renewing.world.state.certificates.items():
@@ -181,7 +181,7 @@ async def test_a_slow_ca_holds_nobody_else_up_and_the_most_urgent_goes_first(aut
 
         renewing.ca._before = before
         await trio.sleep(61 * DAY)  # nobody has led for a while
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         await trio.sleep(100)
         assert sorted(order) == ["88.example", "other.example"]
         assert kept(renewing, CertificateId("alice", "bare", "other.example")).renewal_count == 1
@@ -199,7 +199,7 @@ async def test_a_ca_is_asked_at_once_and_by_its_own_time_and_its_window_counts(a
             asked.append(trio.current_time())
 
     async with open_renewing(ari=True, ca=MemoryCa(before)) as renewing, trio.open_nursery() as nursery:
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         await trio.sleep(1)
         began = trio.current_time()
         first = await renewing.world.certificates.request(ALICE, wish())
@@ -230,7 +230,7 @@ async def test_a_window_that_moves_into_the_past_means_now_but_not_again_and_aga
 ) -> None:
     async with open_renewing(ari=True) as renewing, trio.open_nursery() as nursery:
         first = await renewing.world.certificates.request(ALICE, wish())
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         past = RenewalInfo(start=NOW - timedelta(days=2), end=NOW - timedelta(days=1), ask_again=HOUR)
         await trio.sleep(5 * DAY)
         renewing.ca.windows[first.certificate.serial] = past
@@ -255,7 +255,7 @@ async def test_a_ca_that_does_not_answer_questions_is_left_alone(autojump_clock:
     async with open_renewing(ca=MemoryCa(before)) as renewing, trio.open_nursery() as nursery:
         for number in range(5):
             await renewing.world.certificates.request(ALICE, wish(domain=f"{number}.example"))
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         await trio.sleep(DAY)
         assert asked.count("facts") <= 5 * 4  # none has RFC 9773, which may change
         assert "renewal info" not in asked
@@ -272,7 +272,7 @@ async def test_a_person_s_wish_counts_at_once_and_a_forced_one_as_soon_as_there_
     frozen = Common(renewal_freezes=("nov-jan",))
     async with open_renewing(common=frozen) as renewing, trio.open_nursery() as nursery:
         await renewing.world.certificates.request(ALICE, wish())
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         renewed = await renewing.world.certificates.renew(ID, "asked for by alice")
         assert renewed.certificate.renewal_count == 1
         leaf = renewed.certificate.fingerprint
@@ -298,7 +298,7 @@ async def test_a_freeze_moves_a_renewal_and_lets_nothing_expire(autojump_clock: 
         await renewing.world.certificates.request(ALICE, wish(domain="early.example", renewal_days="5-20"))
         renewing.ca.lifetime = timedelta(days=10)
         await renewing.world.certificates.request(ALICE, wish(domain="often.example"))
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         for _ in range(80):
             await trio.sleep(DAY)
             for _, certificate in renewing.world.state.certificates.items():
@@ -317,10 +317,10 @@ async def test_an_issuer_that_is_gone_is_no_error_and_counts_again_when_it_is_ba
         settings = renewing.world.issuing.settings
         both = settings.config
         settings.config = attrs.evolve(both, issuers={})
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         await trio.sleep(80 * DAY)
         assert len(renewing.ca.placed) == 1
-        assert renewing.failed_rounds == []
+        assert renewing.failed_rounds == 0
         (view,) = renewing.plans.describe([kept(renewing)])
         assert b"issuer 'test' is not configured" in bytes(view)
         settings.config = both
@@ -338,7 +338,7 @@ async def test_a_record_of_the_go_program_is_renewed_at_its_own_date_or_a_new_on
             stored = await renewing.world.certificates.request(ALICE, wish(domain=f"{name}.example"))
             old = attrs.evolve(stored.certificate, issued_at=0, renewal_date=date)
             renewing.world.state.publish(old)
-        nursery.start_soon(renewing.renewals.run)
+        nursery.start_soon(renewing.run)
         good, bad = (CertificateId("alice", "test", f"{name}.example") for name in dates)
         assert renewing.plans.plan(kept(renewing, good), NOW).due == parse_time(dates["good"])  # type: ignore[union-attr]
         planned = renewing.plans.plan(kept(renewing, bad), NOW)

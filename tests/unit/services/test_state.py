@@ -61,6 +61,7 @@ async def test_a_term_begins_with_a_look_through_storage_and_repeats_it(autojump
             reconciler=world.reconciler,
             reconciled=agreed.append,
             interval=1800,
+            renewals=trio.sleep_forever,
         )
         with trio.move_on_after(4000):
             async with trio.open_nursery() as nursery:
