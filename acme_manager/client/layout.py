@@ -58,5 +58,6 @@ def paths_of(common: Common, identity: str) -> Paths:
         key=beside(common.certificate_keyfile_ext),
         chain=beside(common.certificate_ca_file_ext),
         formats={one: beside(extension) for one, extension in _EXTENSIONS.items()},
-        versions=folder / VERSIONS / identity,
+        # The suffix keeps a certificate named like an issuer apart from those of that issuer.
+        versions=folder / VERSIONS / f"{identity}.d",
     )
