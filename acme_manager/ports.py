@@ -220,6 +220,10 @@ class Issuer(Protocol):
         """
         ...
 
+    async def read_account(self) -> None:
+        """See that the account that is kept, if there is one, can be read. The CA is not asked."""
+        ...
+
     async def revoke(self, certificate: str, reason: int | None = None, *, private_key: str = "") -> None:
         """Revoke a PEM leaf; one that is revoked or expired already counts as done.
 

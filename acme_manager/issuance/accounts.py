@@ -52,6 +52,11 @@ class Accounts:
                     self._account = await self._settled(await self._store.load())
             return self._account
 
+    async def read(self) -> None:
+        """See that the account that is kept, if there is one, can be read; the CA is not asked."""
+        with self._readable():
+            await self._store.find()
+
     async def recover(self, lost: Account, problem: Problem | None) -> Account | None:
         """After the CA has refused `lost`: the account to go on with, or None if the account isn't what is wrong.
 

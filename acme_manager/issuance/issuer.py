@@ -133,6 +133,10 @@ class AcmeIssuer:
         else:
             await self._with_account(self._verify)
 
+    async def read_account(self) -> None:
+        """See ports.Issuer."""
+        await self._accounts.read()
+
     async def unregister(self) -> bool:
         """Deactivate the account and remove it from storage and disk; false when there was none."""
         return await self._accounts.unregister()

@@ -10,6 +10,7 @@ import structlog
 import trio
 
 from acme_manager.config.model import Config, IssuerConfig
+from acme_manager.errors import AcmeManagerError, Complaint, ConfigInvalid, StorageDenied, StorageUnavailable
 from acme_manager.issuance.trust import VARIABLES
 from acme_manager.ports import Issuer
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
@@ -66,7 +67,8 @@ class IssuerKeeper:
     async def prepared(self, old: Config, new: Config) -> AsyncIterator[Callable[[], None]]:
         """Open the issuers that are new or made of something else; in the block, the step that lets them count.
 
-        Those that they replace stay open for as long as an order may take. Raises ConfigInvalid.
+        Those that they replace stay open for as long as an order may take. Raises ConfigInvalid, also for an account
+        that can't be read.
         """
         kept = {name: held for name, held in self._held.items() if held.ingredients == _ingredients(name, new)}
         opened: dict[str, _Held] = {}
@@ -85,6 +87,8 @@ class IssuerKeeper:
         try:
             for name in new.issuers.keys() - kept.keys():
                 opened[name] = await self._nursery.start(self._hold, name, new)
+                if self._held:  # a start is no time to be particular: the other issuers are wanted
+                    await _read_account(name, opened[name].configured.issuer)
             yield step
         finally:
             for held in unused.values():
@@ -100,6 +104,15 @@ class IssuerKeeper:
         if name not in self._held:
             _log.info("issuer closed", issuer=name)
             self._closed(name)
+
+
+async def _read_account(name: str, issuer: Issuer) -> None:
+    try:
+        await issuer.read_account()
+    except (StorageUnavailable, StorageDenied) as error:
+        _log.info("account not looked at: storage is away", issuer=name, reason=str(error))
+    except AcmeManagerError as error:
+        raise ConfigInvalid("config", [Complaint(f"issuer.{name}", str(error))]) from error
 
 
 def _ingredients(name: str, whole: Config) -> object:

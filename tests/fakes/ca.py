@@ -84,6 +84,9 @@ class MemoryCa:
     async def check(self) -> None:
         await self._before("check")
 
+    async def read_account(self) -> None:
+        await self._before("read account")
+
     async def revoke(self, certificate: str, reason: int | None = None, *, private_key: str = "") -> None:
         await self._before("revoke")
         self.revoked.append((certificate, reason))

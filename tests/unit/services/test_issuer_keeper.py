@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ import trio
 import trio.testing
 
 from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
-from acme_manager.errors import Complaint, ConfigInvalid, InvalidRequest
+from acme_manager.errors import Complaint, ConfigInvalid, InvalidRequest, IssuanceFailed, StorageUnavailable
 from acme_manager.ports import Issuer
 from acme_manager.ring.alone import Alone
 from acme_manager.services.challenges import HttpChallenges
@@ -54,8 +55,15 @@ async def stage() -> AsyncIterator[Stage]:
         if wanted.contact == "wrong":
             raise ConfigInvalid("config", [Complaint(f"issuer.{wanted.name}", "wrong")])
         alive.append(wanted.name)
-        yield MemoryCa()
+        yield MemoryCa(partial(before, wanted.contact))
         alive.remove(wanted.name)
+
+    async def before(contact: str, _step: str) -> None:
+        await trio.lowlevel.checkpoint()
+        if contact == "unreadable":
+            raise IssuanceFailed("the account can't be read")
+        if contact == "away":
+            raise StorageUnavailable("Vault is sealed; unseal it")
 
     issuers = Issuers({}, http_solver=HttpChallenges(Alone(), bool), dns_solver=pytest.fail)
     replaced: list[str] = []
@@ -107,6 +115,13 @@ async def test_one_that_is_changed_is_opened_anew_beside_the_old_one(autojump_cl
         assert (here.open, here.closed) == (["a"], [])  # closed is told of names that are gone
 
 
+async def test_an_account_that_can_not_be_looked_at_just_now_hinders_no_change() -> None:
+    async with stage() as here:
+        await here.keeper.start(config("a", contact="unreadable"))  # what was so at the start is told by its health
+        await here.change(config("a", contact="unreadable"), config("a", contact="away"))
+        assert here.open == ["a", "a"]
+
+
 @pytest.mark.parametrize(
     ("settings", "anew"),
     [
@@ -134,6 +149,8 @@ async def test_one_that_can_not_be_opened_leaves_everything_as_it_was(autojump_c
         here.replaced.clear()
         with pytest.raises(ConfigInvalid, match="wrong"):
             await here.change(config("a", "b"), config("a", "c", "d", contact="wrong"))
+        with pytest.raises(ConfigInvalid, match=r"issuer\.c: the account can't be read"):
+            await here.change(config("a", "b"), config("c", contact="unreadable"))
         async with here.keeper.prepared(config("a", "b"), config("c", "d")):
             assert sorted(here.open) == ["a", "b", "c", "d"]
         await trio.testing.wait_all_tasks_blocked()
