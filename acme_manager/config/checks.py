@@ -21,8 +21,6 @@ _VAULT_WAITS = (1.0, 10.0)
 
 def common(raw: dict[Any, Any], *, allow_unverified_plugins: bool) -> Iterator[Problem]:
     """`common`."""
-    if raw.get("rootpath_account") in (None, ""):
-        yield ("rootpath_account",), "is missing: the folder for ACME accounts and their keys"
     yield from _waits(
         raw, "http_client_retry_", (_COMMON.http_client_retry_wait_min, _COMMON.http_client_retry_wait_max)
     )
