@@ -2,68 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import attrs
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from acme_manager.domain.certificate import Certificate, StoredCertificate, stored_to_json
 from acme_manager.domain.cleanup import Action, Decision, Rules
-from acme_manager.domain.gotime import format_time
 from acme_manager.domain.keys import describe
 from acme_manager.ports import Clock
 from acme_manager.services.cleanup import Cleanup
 from acme_manager.services.cleanup_notes import CleanupNotes
 from acme_manager.services.cleanup_survey import Secret, Survey
 from acme_manager.storage.memory import MemoryStorage
+from tests.fakes import secrets
+from tests.fakes.secrets import DAY
 from tests.unit.services.world import NOW, MovableClock, World, open_world
 
-DAY = timedelta(days=1)
 WEB = "certificates/alice/test/www.example.com"
 
-_KEY = ec.generate_private_key(ec.SECP256R1())
-_serials = itertools.count(0xA0)
-
-
-def pem(left: timedelta, life: timedelta = 90 * DAY, *, now: datetime = NOW) -> str:
-    """A certificate that has so much time left."""
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([]))
-        .issuer_name(x509.Name([]))
-        .public_key(_KEY.public_key())
-        .serial_number(next(_serials))
-        .not_valid_before(now + left - life)
-        .not_valid_after(now + left)
-        .sign(_KEY, hashes.SHA256())
-        .public_bytes(Encoding.PEM)
-        .decode()
-    )
-
-
-def secret(days: float, *, now: datetime = NOW, **facts: Any) -> dict[str, Any]:
-    """What storage has of a certificate with so many days left."""
-    cert = facts.pop("cert", None) or pem(days * DAY, now=now)
-    found = describe(cert)
-    certificate = Certificate(
-        **{
-            "owner": "alice",
-            "issuer": "test",
-            "domain": "www.example.com",
-            "expires": format_time(found.not_after),
-            "renewal_date": format_time(found.not_after - 25 * DAY),
-            "serial": found.serial,
-            **facts,
-        }
-    )
-    return stored_to_json(StoredCertificate(certificate=certificate, cert=cert, url="https://ca.test/1"))
+pem, secret = partial(secrets.pem, now=NOW), partial(secrets.secret, now=NOW)
 
 
 async def put(storage: MemoryStorage, key: str, *values: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from acme_manager.errors import IssuerUnavailable, NotLeader, StorageDenied, Sto
 from acme_manager.ports import Versioned, VersionInfo
 from acme_manager.services.jobs import Flight
 from acme_manager.storage.memory import MemoryStorage
-from tests.unit.services.cleaning import DAY, WEB, open_cleaning, pem, put, secret
+from tests.fakes.secrets import DAY
+from tests.unit.services.cleaning import WEB, open_cleaning, pem, put, secret
 from tests.unit.services.world import ALICE, FixedClock, MovableClock, wish
 
 TOKEN_ID = "6ae1c1c4-92b9-4c3c-b0a5-6d3d1a7d0f11"
