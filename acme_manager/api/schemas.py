@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
+import msgspec
 
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.token import Scope
@@ -37,6 +38,27 @@ class CertificateAnswer(Certificate):
 
 
 MetadataAnswer = list[Certificate]
+
+
+Verdict = Annotated[Any, msgspec.Meta(extra_json_schema={"type": "boolean", "nullable": True})]
+
+
+@attrs.frozen(kw_only=True)
+class FindingAnswer:
+    """One line of a check. `ok` is null where it could not be found out; `remedy` says what to do about a no."""
+
+    check: str
+    ok: Verdict
+    detail: str
+    remedy: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class CheckAnswer:
+    """What a look ahead has found. `ok` is false when a finding says no."""
+
+    ok: bool
+    findings: list[FindingAnswer]
 
 
 @attrs.frozen(kw_only=True)

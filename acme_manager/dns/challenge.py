@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 
 import attrs
 
-from acme_manager.domain.names import IdentifierType
+from acme_manager.domain.names import Identifier, IdentifierType
 from acme_manager.errors import DnsFailed
 from acme_manager.ports import Challenge, Trace
 
@@ -43,8 +43,13 @@ def record_of(trace: Trace) -> Record:
 
 
 def challenge_name(challenge: Challenge) -> str:
-    """Where the CA is going to look first. Raises DnsFailed for an IP address, which has no place in DNS (RFC 8738)."""
-    identifier = challenge.identifier
+    """Where the CA is going to look first; raises as `record_name` does."""
+    return record_name(challenge.identifier)
+
+
+def record_name(identifier: Identifier) -> str:
+    """The name of the record that proves a name. Raises DnsFailed for an IP address, which has no place in DNS
+    (RFC 8738), and for a name that is too long."""
     if identifier.type is not IdentifierType.DNS:
         raise DnsFailed(f"{identifier} is an IP address, which dns-01 can't prove; use http-01")
     name = f"_acme-challenge.{identifier.base.rstrip('.').lower()}"

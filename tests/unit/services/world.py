@@ -11,7 +11,9 @@ from typing import Any
 import attrs
 from prometheus_client import CollectorRegistry
 
-from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
+from acme_manager.config.model import Common, Config, DnsConfig, IssuerConfig, VaultConfig
+from acme_manager.dns.metrics import DnsMetrics
+from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
 from acme_manager.ring.alone import Alone
@@ -23,6 +25,7 @@ from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
+from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.reconciling import Reconciler
 from acme_manager.services.settings import Settings
@@ -130,6 +133,20 @@ async def open_world(
                 await reconciler.take_over()
                 state.announce_complete(cluster.stamp())
             yield world
+
+
+def preflight(world: World, dns: DnsSolvers | None = None, **changes: Any) -> Preflight:
+    """A look ahead on a node; unless told otherwise, of a host that reaches no resolver."""
+    nowhere = DnsConfig(resolvers=(("127.0.0.1", 1),))
+    ready = Preflight(
+        cluster=world.cluster,
+        state=world.state,
+        jobs=world.jobs,
+        issuers=world.issuing.issuers,
+        dns=dns or DnsSolvers(nowhere, {}, DnsMetrics(CollectorRegistry())),
+        settings=world.issuing.settings,
+    )
+    return attrs.evolve(ready, **changes)
 
 
 def wish(**changes: Any) -> CertificateParams:

@@ -1,0 +1,138 @@
+"""A look ahead at a certificate request: everything that can be known before an order, as one list of yes and no.
+
+Nothing is written and nothing is ordered. The checks run side by side, and none hides what another has found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+import attrs
+import structlog
+import trio
+
+from acme_manager.dns.solver import DnsSolvers
+from acme_manager.domain.finding import Finding
+from acme_manager.domain.names import Identifier
+from acme_manager.domain.request import CertificateParams
+from acme_manager.domain.token import Token
+from acme_manager.errors import AcmeManagerError, Rejected
+from acme_manager.ports import Cluster
+from acme_manager.services.issuers import Issuers
+from acme_manager.services.jobs import Jobs
+from acme_manager.services.preflight_dns import look_at_caa, look_at_challenge
+from acme_manager.services.preflight_issuer import (
+    AskedIssuer,
+    look_at_issuer,
+    look_at_lifetime,
+    look_at_profile,
+)
+from acme_manager.services.preflight_request import (
+    Question,
+    look_at_allowed,
+    look_at_fields,
+    look_at_key,
+    look_at_names,
+)
+from acme_manager.services.settings import Settings
+from acme_manager.services.state import State
+from acme_manager.structure import together
+
+_log = structlog.get_logger(__name__)
+
+_PATIENCE = 8.0  # seconds for each check
+
+Look = tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]
+"""A check: its name, and how it is made."""
+
+
+class Budgets(Protocol):
+    """What is left of our orders at each CA."""
+
+    def wait(
+        self, issuer: str, identifiers: tuple[Identifier, ...], *, renewal: bool = False, ari: bool = False
+    ) -> tuple[float, str]:
+        """Seconds until the CA takes an order for these names, and the limit that says so."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Preflight:
+    """The look ahead, on any node. `budgets` is None where none are kept."""
+
+    cluster: Cluster
+    state: State
+    jobs: Jobs
+    issuers: Issuers
+    dns: DnsSolvers
+    settings: Settings
+    budgets: Budgets | None = None
+
+    async def check(self, caller: Token, params: CertificateParams) -> list[Finding]:
+        """Everything there is to say about a request, in a fixed order. What goes wrong is a finding, too."""
+        question, issuer = Question.read(caller, params), AskedIssuer(self.issuers, params.issuer)
+        found = await together(_bounded, self._looks(question, issuer))
+        return [
+            *look_at_names(question),
+            *look_at_fields(question),
+            *look_at_key(question, self.settings.common),
+            *look_at_allowed(question),
+            *(one for several in found for one in several),
+        ]
+
+    def _looks(self, question: Question, issuer: AskedIssuer) -> list[Look]:
+        present = self.state.certificates.get(question.wanted.id.key) is not None
+        return [
+            ("issuer", partial(look_at_issuer, issuer)),
+            ("profile", partial(look_at_profile, question, issuer)),
+            ("lifetime", partial(look_at_lifetime, question, issuer, self.settings.common)),
+            ("challenge", partial(look_at_challenge, question, self.issuers, self.dns)),
+            ("caa", partial(look_at_caa, question, issuer, self.issuers, self.dns)),
+            ("budget", partial(self._look_at_budget, question, renewal=present)),
+            ("certificate", partial(self._look_at_certificate, question, present=present)),
+            ("operation", partial(self._look_at_operation, question)),
+        ]
+
+    async def _look_at_budget(self, question: Question, *, renewal: bool) -> Sequence[Finding]:
+        if self.budgets is None:
+            return [Finding(check="budget", ok=None, detail="nobody counts what is left of the CA's limits")]
+        seconds, limit = self.budgets.wait(question.params.issuer, question.names, renewal=renewal)
+        if seconds <= 0:
+            return [Finding(check="budget", ok=True, detail="the CA's limits, as far as they are known, leave room")]
+        remedy = f"wait {seconds:.0f} s, or use another issuer"
+        return [Finding(check="budget", ok=False, detail=f"it is used up: {limit}", remedy=remedy)]
+
+    async def _look_at_certificate(self, question: Question, *, present: bool) -> Sequence[Finding]:
+        self.state.require_loaded()
+        if not present:
+            return [Finding(check="certificate", ok=True, detail="it is a new one: POST requests it")]
+        detail = f"'{question.wanted.id.key}' is kept already: this is an update"
+        return [Finding(check="certificate", ok=True, detail=detail, remedy="change it with PUT; POST answers 409")]
+
+    async def _look_at_operation(self, question: Question) -> Sequence[Finding]:
+        if not self.cluster.leads():
+            detail = f"only the leader knows what is in progress: {self.cluster.leader() or 'there is none now'}"
+            return [Finding(check="operation", ok=None, detail=detail)]
+        if self.jobs.busy(question.wanted.id.key):
+            detail = "another operation on the same certificate is in progress"
+            return [Finding(check="operation", ok=False, detail=detail, remedy="wait for it to end")]
+        return [Finding(check="operation", ok=True, detail="none is in progress")]
+
+
+async def _bounded(look: Look) -> Sequence[Finding]:
+    """What one check finds, however it ends, and at the latest when its time is over."""
+    check, function = look
+    try:
+        with trio.fail_after(_PATIENCE):
+            return await function()
+    except trio.TooSlowError:
+        return [Finding(check=check, ok=None, detail=f"it could not be found out within {_PATIENCE:g} s")]
+    except Rejected as error:
+        return [Finding(check=check, ok=False, detail=str(error))]
+    except AcmeManagerError as error:
+        return [Finding(check=check, ok=None, detail=str(error))]
+    except Exception:  # noqa: BLE001 a bug in one check must not hide what the others find
+        _log.exception("check failed unexpectedly", check=check)
+        return [Finding(check=check, ok=None, detail="the check itself failed; the server's log says how")]

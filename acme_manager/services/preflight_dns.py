@@ -1,0 +1,119 @@
+"""What DNS says before an order about whether its challenges can succeed, and whether the CA may issue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+
+from dns.rdatatype import AAAA, A
+
+from acme_manager.dns.challenge import record_name
+from acme_manager.dns.providers import KnowsItsZones, PatientProvider
+from acme_manager.dns.solver import DnsSolvers
+from acme_manager.domain.finding import Finding, merged
+from acme_manager.domain.names import Identifier, IdentifierType
+from acme_manager.errors import DnsFailed, InvalidRequest, Rejected
+from acme_manager.services.caa import judge_caa
+from acme_manager.services.issuers import Issuers
+from acme_manager.services.preflight_issuer import AskedIssuer
+from acme_manager.services.preflight_request import Question, complaints
+from acme_manager.structure import together
+
+_AT_ONCE = 16
+_MOST_NAMES = 100  # that DNS is asked about; no public CA takes more
+_DNS01, _HTTP01 = "dns-01", "http-01"
+
+
+async def look_at_challenge(question: Question, issuers: Issuers, dns: DnsSolvers) -> list[Finding]:
+    """Whether the challenge and its provider are there, and what DNS says about each name."""
+    provider, responder = issuers.choice(question.wanted)
+    found = complaints("challenge", issuers.solver_for, question.wanted)
+    if not found:
+        detail = f"{_DNS01} by '{provider}'" if provider else f"{_HTTP01} by '{responder}'"
+        found = [Finding(check="challenge", ok=True, detail=detail)]
+    if len(question.names) > _MOST_NAMES:
+        found.append(Finding(check="challenge", ok=None, detail=f"only the first {_MOST_NAMES} names are looked up"))
+    names = question.names[:_MOST_NAMES]
+    if not provider:
+        return [*found, *await _look_at_http01(dns, names)]
+    named = [one for one in names if one.type is IdentifierType.DNS]
+    try:
+        return [*found, *await _look_at_dns01(dns, dns.provider(provider), named)]
+    except Rejected:  # there is no such provider, or it can't be set up: that has been found
+        return found
+
+
+async def look_at_caa(question: Question, issuer: AskedIssuer, issuers: Issuers, dns: DnsSolvers) -> list[Finding]:
+    """Whether CAA records let the CA issue for each name, to our account and by the method that is going to be used."""
+    method = ""
+    with suppress(InvalidRequest):  # found by the look at the challenge
+        method = _DNS01 if issuers.choice(question.wanted)[0] else _HTTP01
+    verdicts = await judge_caa(dns.lookup, await issuer.facts(), question.names[:_MOST_NAMES], method)
+    return merged(
+        (str(name), Finding(check="caa", ok=verdict.allowed, detail=verdict.why, remedy=verdict.remedy))
+        for name, verdict in verdicts.items()
+    )
+
+
+async def _look_at_dns01(
+    dns: DnsSolvers, provider: PatientProvider, identifiers: Collection[Identifier]
+) -> list[Finding]:
+    """Where each name's record goes, and whether the provider is in charge there."""
+
+    async def one(identifier: Identifier) -> tuple[str, Finding]:
+        try:
+            return identifier.base, await _place(dns, provider, identifier)
+        except DnsFailed as error:
+            return identifier.base, Finding(check=_DNS01, ok=None, detail=str(error))
+
+    bases = {identifier.base: identifier for identifier in identifiers}  # a wildcard shares its base's record
+    return merged(await together(one, list(bases.values()), at_once=_AT_ONCE))
+
+
+async def _place(dns: DnsSolvers, provider: PatientProvider, identifier: Identifier) -> Finding:
+    name = record_name(identifier)
+    target = await dns.lookup.follow(name)
+    zone = await dns.lookup.zone_of(target)
+    where = f"its _acme-challenge record goes {f'to {target} by CNAME, ' if target != name else ''}into zone {zone}"
+    if not isinstance(provider, KnowsItsZones):
+        detail = f"{where}; whether it can be written there shows only when it is"
+        return Finding(check=_DNS01, ok=None, detail=detail)
+    try:
+        own = await provider.own_zone(target)
+    except DnsFailed as error:
+        remedy = (
+            f"put the provider in charge of zone {zone}, or add the record: "
+            f"{name}. CNAME {identifier.base}.<zone that the provider may write>."
+        )
+        return Finding(check=_DNS01, ok=False, detail=f"{where}, but {error}", remedy=remedy)
+    if own != zone:
+        detail = f"{where}, but the provider would write into its zone {own}, which the CA may not see"
+        remedy = f"delegate {own} to the provider's server, or make sure that the CA's resolvers see that zone"
+        return Finding(check=_DNS01, ok=None, detail=detail, remedy=remedy)
+    return Finding(check=_DNS01, ok=True, detail=f"{where}, which the provider serves")
+
+
+async def _look_at_http01(dns: DnsSolvers, identifiers: Collection[Identifier]) -> list[Finding]:
+    """Which addresses the CA is going to ask for each name."""
+
+    async def one(identifier: Identifier) -> tuple[str, Finding]:
+        if identifier.type is IdentifierType.IP:
+            return identifier.value, Finding(check=_HTTP01, ok=True, detail="the CA asks that address, on port 80")
+        try:
+            return identifier.value, await _addresses(dns, identifier.value)
+        except DnsFailed as error:
+            return identifier.value, Finding(check=_HTTP01, ok=None, detail=str(error))
+
+    return merged(await together(one, list(identifiers), at_once=_AT_ONCE))
+
+
+async def _addresses(dns: DnsSolvers, name: str) -> Finding:
+    found = [str(data) for kind in (A, AAAA) for data in (await dns.lookup.records(name, kind)).data]
+    if found:
+        return Finding(check=_HTTP01, ok=True, detail=f"the CA asks {', '.join(found)}, on port 80")
+    return Finding(
+        check=_HTTP01,
+        ok=False,
+        detail="it has neither an A nor an AAAA record, so the CA has nobody to ask",
+        remedy=f"add an A or AAAA record for {name} with the address of this server or of what is in front of it",
+    )
