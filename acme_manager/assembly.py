@@ -128,7 +128,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         issuer_findings=findings,
         progress=progress,
         counters=counters,
-        inventory=Inventory(state, counters, Plans(state, settings, clock), clock),
+        inventory=Inventory(state, counters, plans, clock),
         rate_limits=rate_limits,
         resync=reconciler.round,
         clock=clock,

@@ -19,7 +19,6 @@ from acme_manager.services.bundle import Services
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.plans import Plans
-from acme_manager.services.plans import Plans
 from tests.unit.services.cleaning import cleanup_of
 from tests.unit.services.world import FixedClock, World, open_world, preflight
 
@@ -64,7 +63,7 @@ async def open_api(
             **{
                 "cluster": opened.cluster,
                 "certificates": opened.certificates,
-                "plans": Plans(opened.state, opened.issuing.settings, FixedClock()),
+                "plans": plans,
                 "tokens": opened.tokens,
                 "cleanup": cleanup_of(opened, FixedClock()),
                 "challenges": opened.challenges,
