@@ -22,8 +22,10 @@ from acme_manager.api.schemas import (
     Nothing,
 )
 from acme_manager.domain.certificate import CertificateId, StoredCertificate, stored_to_json
-from acme_manager.domain.request import CertificateParams
+from acme_manager.domain.request import CertificateParams, RenewParams
+from acme_manager.domain.revocation import parse_reason
 from acme_manager.domain.token import Scope, Token
+from acme_manager.errors import InvalidRequest
 
 routes = Blueprint("certificates", __name__, url_prefix="/api/v1/certificate")
 
@@ -58,10 +60,26 @@ async def update_certificate() -> Response:
     return _certificate(await services().certificates.update(caller, params), caller, 200)
 
 
+@routes.post("/renew")
+@describe({200: CertificateAnswer}, body=RenewParams, problems=(400, 401, 403, 404, 408, 413, 429, 500, 503, 504))
+@on_leader
+async def renew_certificate() -> Response:
+    """Renew a certificate now, as it is, and wait for it.
+
+    With the CSR that it was requested with, else with a new key. The old one stays valid. Needs the scope `update`.
+    """
+    caller = require_token(Scope.UPDATE)
+    params = await read_body(RenewParams)
+    _note_names(params.issuer, params.domain, params.name)
+    return _certificate(await services().certificates.renew_for(caller, params), caller, 200)
+
+
 @routes.get("/metadata")
 @describe({200: MetadataAnswer}, query=MetadataQuery, problems=(400, 401, 404, 503))
 async def list_certificates() -> Response:
     """List the owner's certificates without PEM: filtered, sorted and in pages if wanted, else all of them.
+
+    `renewal` says when each is going to be renewed and why.
 
     `X-Total-Count` is the number of matches, `Link` has the neighbouring pages (RFC 8288). With both `issuer` and
     `domain` it is a look-up of one certificate, which is not found (404) when there is none.
@@ -69,7 +87,7 @@ async def list_certificates() -> Response:
     owner = require_token().username
     query = parse_query(current_request().args)
     page, total = query.select(owner, services().certificates.list(owner))
-    response = answer(await read_metadata(page))
+    response = answer(await read_metadata(page, services().plans))
     response.headers["X-Total-Count"] = str(total)
     if links := link_header(current_request().path, current_request().args, query, total):
         response.headers["Link"] = links
@@ -96,7 +114,7 @@ async def read_named_certificate(name: str) -> Response:
 async def delete_certificate(issuer: str, domain: str) -> Response:
     """Delete a certificate by issuer and domain, or by the query's `name`. Needs the scope `delete`.
 
-    With `revoke=true` the CA revokes it first.
+    With `revoke=true` the CA revokes it first, for the `reason` if one is given.
     """
     return await _delete(issuer, domain, current_request().args.get("name", ""))
 
@@ -119,8 +137,12 @@ async def _read(issuer: str, domain: str, name: str) -> Response:
 async def _delete(issuer: str, domain: str, name: str) -> Response:
     _note_names(issuer, domain, name)
     caller = require_token(Scope.DELETE)
-    revoke = current_request().args.get("revoke") == "true"
-    await services().certificates.delete(CertificateId(caller.username, issuer, domain, name), revoke=revoke)
+    query = current_request().args
+    revoke, reason = query.get("revoke") == "true", parse_reason(query.get("reason", ""))
+    if reason is not None and not revoke:
+        raise InvalidRequest("'reason' is one to revoke for: it needs 'revoke=true'", "reason")
+    id = CertificateId(caller.username, issuer, domain, name)
+    await services().certificates.delete(id, revoke=revoke, reason=reason)
     return Response(b"", 204)
 
 

@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from acme_manager.domain.certificate import Certificate, CertificateId, certificate_to_json, parse_labels
 from acme_manager.domain.gotime import parse_time
 from acme_manager.errors import CertificateNotFound, InvalidRequest
+from acme_manager.services.plans import Plans
 
 SORTABLE = ("domain", "issuer", "name", "expires", "renewal_date", "serial", "updated_at", "renewal_count")
 _SEARCHED = ("domain", "san", "name", "issuer", "labels", "serial")
@@ -101,11 +102,13 @@ def link_header(path: str, args: MultiDict[str, str], query: Query, total: int) 
     )
 
 
-async def read_metadata(certificates: Sequence[Certificate]) -> list[Mapping[str, Any]]:
+async def read_metadata(certificates: Sequence[Certificate], plans: Plans) -> list[Mapping[str, Any]]:
     """The records of a list, made without holding other requests up however long it is."""
     records: list[Mapping[str, Any]] = []
     for start in range(0, len(certificates), _BATCH):
-        records += map(certificate_to_json, certificates[start : start + _BATCH])
+        batch = certificates[start : start + _BATCH]
+        for certificate, renewal in zip(batch, plans.describe(batch), strict=True):
+            records.append(certificate_to_json(certificate) | {"renewal": renewal})
         await trio.lowlevel.checkpoint()
     return records
 

@@ -37,7 +37,52 @@ class CertificateAnswer(Certificate):
     private_key: str = ""
 
 
-MetadataAnswer = list[Certificate]
+@attrs.frozen(kw_only=True)
+class TimeSpan:
+    """From when to when, in RFC 3339."""
+
+    start: str
+    end: str
+
+
+@attrs.frozen(kw_only=True)
+class Suggested(TimeSpan):
+    """When the CA wants a certificate to be renewed (RFC 9773), its page about the reason, and when to ask it again."""
+
+    explanation: str = ""
+    ask_again: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class RenewalAnswer:
+    """When a certificate is going to be renewed and why; members that say nothing are left out.
+
+    `code`: `window`, `share`, `stored`, `ari`, `ari_late`, `last_moment`, `retry`, `calendar`, `overridden`, `forced`,
+    `no_issuer`, `unknown`. `cure`: what `cause` needs: `time`, `another_ca` or `person`. `waits_for`: the limit of the
+    CA that leaves no room. Times are in RFC 3339.
+    """
+
+    code: str
+    reason: str
+    due: str = ""
+    window: TimeSpan | msgspec.UnsetType = msgspec.UNSET
+    ari: Suggested | msgspec.UnsetType = msgspec.UNSET
+    failures: int = 0
+    last_error: str = ""
+    cause: str = ""
+    cure: str = ""
+    next_try: str = ""
+    waits_for: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ListedCertificate(Certificate):
+    """A certificate in a list. Members with a zero value are left out."""
+
+    renewal: RenewalAnswer
+
+
+MetadataAnswer = list[ListedCertificate]
 
 
 Verdict = Annotated[Any, msgspec.Meta(extra_json_schema={"type": "boolean", "nullable": True})]
@@ -70,9 +115,10 @@ class NameQuery:
 
 @attrs.frozen(kw_only=True)
 class DeleteQuery:
-    """How to delete. `revoke` counts when it is `true`."""
+    """How to delete. `revoke` counts when it is `true`; `reason` is then a code of RFC 5280, by number or by name."""
 
     revoke: str = ""
+    reason: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +192,48 @@ class NewTokenAnswer:
     username: str
     domains: list[str] = attrs.field(factory=list)
     issuers: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen(kw_only=True)
+class RateLimit:
+    """What an owner has used up for one certificate. Times are like `2025-02-09 11:09:01 +0000 UTC`.
+
+    `Remaining` is how long the window lasts: `1h5m`, `5m10s`, `10s`, or `expired`.
+    """
+
+    Owner: str
+    Issuer: str
+    Domain: str
+    Name: str
+    RequestCount: int
+    MaxRequests: int
+    WindowStart: str
+    WindowEnd: str
+    Remaining: str
+
+
+RateLimitsAnswer = list[RateLimit]
+
+
+@attrs.frozen(kw_only=True)
+class ChangedKeys:
+    """How many, and the first thousand of them: certificates as `owner/issuer/domain` or `owner/name`, tokens by id."""
+
+    count: int
+    keys: list[str]
+
+
+@attrs.frozen(kw_only=True)
+class ResyncAnswer:
+    """How much there is in storage, and what the nodes did not know of it. New ones count as changed."""
+
+    certificates: int
+    tokens: int
+    certificates_changed: ChangedKeys
+    certificates_gone: ChangedKeys
+    tokens_changed: ChangedKeys
+    tokens_gone: ChangedKeys
+    seconds: float
 
 
 @attrs.frozen(kw_only=True)

@@ -26,6 +26,15 @@ class CertificateParams:
 
 
 @attrs.frozen(kw_only=True)
+class RenewParams:
+    """The body of POST `/api/v1/certificate/renew`: a certificate by its name, or by issuer and domain."""
+
+    issuer: str = ""
+    domain: str = ""
+    name: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class TokenParams:
     """The body of POST and PUT `/api/v1/token`."""
 

@@ -12,11 +12,11 @@ from acme_manager.domain.gotime import format_time, milliseconds
 from acme_manager.domain.keys import describe
 from acme_manager.domain.names import parse_identifier
 from acme_manager.domain.renewal import parse_window, renewal_time
-from acme_manager.domain.request import CertificateParams
+from acme_manager.domain.request import CertificateParams, RenewParams
 from acme_manager.domain.revocation import Reason
 from acme_manager.domain.token import Token
 from acme_manager.errors import CertificateExists, CertificateNotFound, InvalidRequest
-from acme_manager.services.checks import check_certificate_params
+from acme_manager.services.checks import check_allowed, check_certificate_params
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Flight, Jobs
 from acme_manager.services.state import State
@@ -56,6 +56,19 @@ class Certificates:
         if _same_make(present, wanted):
             return await self._jobs.run(wanted.id.key, wanted, partial(self._change_facts, wanted))
         return await self._issue(wanted, revoke=params.revoke)
+
+    async def renew_for(self, caller: Token, params: RenewParams) -> StoredCertificate:
+        """Renew a certificate of the caller now, because it wants that.
+
+        Raises InvalidRequest when nothing is named, NameNotAllowed and what `renew` raises.
+        """
+        if not (params.name or (params.issuer and params.domain)):
+            where = "domain" if params.issuer else "issuer"
+            raise InvalidRequest("name a certificate: by its 'name', or by 'issuer' and 'domain'", where)
+        id = self._locate(CertificateId(caller.username, params.issuer, params.domain, params.name))
+        present = self._store.metadata(id)
+        check_allowed(caller, present.issuer, present.identifiers)
+        return await self.renew(id, f"asked for by token {caller.id}")
 
     async def renew(
         self, id: CertificateId, reason: str, *, revoke: bool = False, quiet: bool = False

@@ -240,3 +240,60 @@ async def test_a_user_name_that_no_header_can_hold_does_not_break_the_answer() -
         answer = await api.client.get(f"{PATH}/metadata", headers=api.token(username="a\r\nb: c"))
         assert answer.status_code == 200
         assert answer.headers["Owner"] == "a??b: c"
+
+
+async def test_a_certificate_is_renewed_on_request_and_its_list_entry_says_when_it_will_be_by_itself() -> None:
+    async with open_api() as api:
+        first = await (await api.client.post(PATH, json=WISH, headers=api.token())).get_json()
+        refused = await api.client.post(f"{PATH}/renew", json=WISH, headers=api.token(Scope.CREATE))
+        assert refused.status_code == 403
+        renewed = await api.client.post(f"{PATH}/renew", json=WISH, headers=api.token(Scope.UPDATE))
+        answer = await renewed.get_json()
+        assert renewed.status_code == 200
+        assert answer["renewal_count"] == 1
+        assert answer["serial"] != first["serial"]
+        assert "private_key" not in answer
+        (entry,) = await (await api.client.get(f"{PATH}/metadata", headers=api.token())).get_json()
+        assert entry["serial"] == answer["serial"]
+        assert entry["renewal"].pop("reason").startswith("20-30 days before expiry")
+        window = {"start": "2027-01-23T12:00:00Z", "end": "2027-02-02T12:00:00Z"}
+        due = entry["renewal_date"][:19].replace(" ", "T") + "Z"
+        assert entry["renewal"] == {"due": due, "code": "window", "window": window}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ({}, 400, "by its 'name', or by 'issuer' and 'domain'"),
+        ({"issuer": "test"}, 400, "by its 'name', or by 'issuer' and 'domain'"),
+        ({"name": "nobody"}, 404, "'alice/nobody' not found"),
+        (WISH, 403, "may not request: example.com"),
+    ],
+)
+async def test_a_renewal_that_can_not_be_done_says_why(body: dict[str, str], status: int, text: str) -> None:
+    async with open_api() as api:
+        await api.client.post(PATH, json=WISH, headers=api.token())
+        limited = api.token(Scope.UPDATE, domains=("*.example.org",))
+        answer = await api.client.post(f"{PATH}/renew", json=body, headers=limited)
+        assert answer.status_code == status
+        assert text in (await answer.get_json())["error"]
+
+
+async def test_a_revocation_tells_the_ca_its_reason() -> None:
+    async with open_api() as api:
+        for number, reason in enumerate(("keycompromise", "4", "")):
+            wish = WISH | {"name": f"n{number}"}
+            await api.client.post(PATH, json=wish, headers=api.token())
+            query = f"revoke=true&reason={reason}"
+            assert (await api.client.delete(f"{PATH}/n{number}?{query}", headers=api.token())).status_code == 204
+        assert [reason for _, reason in api.world.ca.revoked] == [1, 4, None]
+
+
+@pytest.mark.parametrize("query", ["revoke=true&reason=7", "revoke=true&reason=nope", "reason=1"])
+async def test_a_reason_that_is_none_or_for_nothing_is_refused(query: str) -> None:
+    async with open_api() as api:
+        await api.client.post(PATH, json=WISH | {"name": "n"}, headers=api.token())
+        answer = await api.client.delete(f"{PATH}/n?{query}", headers=api.token())
+        assert answer.status_code == 400
+        assert (await answer.get_json())["complaints"][0]["field"] == "reason"
+        assert (await api.client.get(f"{PATH}/n", headers=api.token())).status_code == 200
