@@ -25,10 +25,10 @@ def certificate_id(leaf: x509.Certificate) -> str:
     except x509.ExtensionNotFound:
         return ""
     issuer_key = extension.value.key_identifier
-    return f"{b64(issuer_key)}.{b64(_der_integer(leaf.serial_number))}" if issuer_key else ""
+    return f"{b64(issuer_key)}.{b64(der_integer(leaf.serial_number))}" if issuer_key else ""
 
 
-def _der_integer(number: int) -> bytes:
+def der_integer(number: int) -> bytes:
     """The content of a DER INTEGER: as short as can be, with a leading zero where a first bit would mean a sign."""
     size = (number if number >= 0 else ~number).bit_length() // 8 + 1
     return number.to_bytes(size, "big", signed=True)

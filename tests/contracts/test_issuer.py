@@ -9,10 +9,11 @@ from pathlib import Path
 import attrs
 import pytest
 
-from acme_manager.domain.keys import belong_together, describe
+from acme_manager.domain.keys import KeyType, belong_together, describe, key_to_pem, make_key
+from acme_manager.errors import IssuanceFailed
 from acme_manager.ports import Challenge, Issuer, PlacedOrder, Step, Trace
 from tests.fakes.ca import MemoryCa
-from tests.integration.issuance.helpers import make_request, opened
+from tests.integration.issuance.helpers import make_foreign_leaf, make_request, opened
 from tests.parts.pebble import pebble
 
 
@@ -100,6 +101,36 @@ async def test_a_finished_order_gives_the_same_certificate_again(issuer: Issuer)
     issued = await issuer.issue(request, diary, placed=diary.on_placed, step=diary.on_step)
     (order,) = diary.placed
     assert await issuer.issue(request, again, placed=again.on_placed, step=again.on_step, resume=order) == issued
+
+
+async def test_an_order_may_name_a_certificate_that_it_replaces_whatever_the_ca_makes_of_that(issuer: Issuer) -> None:
+    diary = Diary()
+    first = await issuer.issue(make_request("a.example.test"), diary, placed=diary.on_placed, step=diary.on_step)
+    for _ in range(2):  # the second time it has been replaced already
+        request = make_request("a.example.test", replaces=first.chain)
+        issued = await issuer.issue(request, diary, placed=diary.on_placed, step=diary.on_step)
+        assert belong_together(issued.chain, request.csr)
+
+
+async def test_a_ca_says_who_we_are_and_whether_it_can_be_asked_about_renewal(issuer: Issuer) -> None:
+    diary = Diary()
+    issued = await issuer.issue(make_request("a.example.test"), diary, placed=diary.on_placed, step=diary.on_step)
+    facts = await issuer.facts()
+    assert facts == await issuer.facts()
+    assert facts.account.startswith("https://")
+    info = await issuer.renewal_info(issued.chain)
+    assert info is None or (facts.renewal_info and info.start < info.end)
+    assert await issuer.renewal_info(make_foreign_leaf()) is None
+
+
+async def test_a_certificate_is_revoked_with_its_own_key_and_with_no_other(issuer: Issuer) -> None:
+    diary, key, other = Diary(), make_key(KeyType.EC256), make_key(KeyType.EC256)
+    request = make_request("a.example.test", key=key)
+    issued = await issuer.issue(request, diary, placed=diary.on_placed, step=diary.on_step)
+    with pytest.raises(IssuanceFailed, match="not the certificate's"):
+        await issuer.revoke(issued.chain, 1, private_key=key_to_pem(other))
+    await issuer.revoke(issued.chain, 1, private_key=key_to_pem(key))
+    await issuer.revoke(issued.chain, 1, private_key=key_to_pem(key))
 
 
 async def test_revoking_twice_is_as_good_as_once(issuer: Issuer) -> None:

@@ -10,11 +10,12 @@ import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from acme_manager.domain.keys import describe
 from acme_manager.domain.names import IdentifierType
+from acme_manager.errors import IssuanceFailed
 from acme_manager.ports import (
     Challenge,
     Issued,
@@ -39,7 +40,7 @@ class MemoryCa:
         self.requests: list[OrderRequest] = []
         self.now: Callable[[], datetime] = lambda: datetime(2026, 11, 24, 12, tzinfo=UTC)
         self.lifetime = timedelta(days=90)
-        self.said = IssuerFacts(account="https://ca.test/account/1")
+        self.said = IssuerFacts(renewal_info=True, account="https://ca.test/account/1")
         self._before = before or _nothing
         self._numbers = itertools.count(1)
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -89,6 +90,9 @@ class MemoryCa:
 
     async def revoke(self, certificate: str, reason: int | None = None, *, private_key: str = "") -> None:
         await self._before("revoke")
+        leaf = x509.load_pem_x509_certificate(certificate.encode())
+        if private_key and not fits(private_key, leaf):
+            raise IssuanceFailed("the private key is not the certificate's")
         self.revoked.append((certificate, reason))
 
     async def renewal_info(self, certificate: str) -> RenewalInfo | None:
@@ -125,6 +129,10 @@ class MemoryCa:
             .sign(self._key, hashes.SHA256())
         )
         return "".join(one.public_bytes(Encoding.PEM).decode() for one in (leaf, root))
+
+
+def fits(private_key: str, leaf: x509.Certificate) -> bool:
+    return load_pem_private_key(private_key.encode(), None).public_key() == leaf.public_key()
 
 
 async def _nothing(_step: str) -> None:

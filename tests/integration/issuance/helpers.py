@@ -6,11 +6,15 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import Common, IssuerConfig
@@ -110,6 +114,20 @@ def make_request(
     identifiers = tuple(parse_identifier(name) for name in names)
     csr = make_csr(key or make_key(key_type), identifiers)
     return OrderRequest(identifiers=identifiers, csr=csr, days=days, profile=profile, replaces=replaces)
+
+
+def make_foreign_leaf() -> str:
+    """A certificate that none of the CAs has issued, with the name of its issuer's key in it."""
+    key, now, name = ec.generate_private_key(ec.SECP256R1()), SystemClock().now(), x509.Name([])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    leaf = (
+        builder.not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(issuer_key, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return leaf.public_bytes(Encoding.PEM).decode()
 
 
 async def issue(
