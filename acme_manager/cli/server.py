@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if flags.version:
         print(version_block(PROGRAM), end="")
         return 0
-    logs.configure(flags.log_level, flags.log_format)
+    logs.configure(flags.log_level, flags.log_format, sys.stderr.buffer if flags.cleanup_dry_run else None)
     try:
         return _run(flags)
     except (Exception, BaseExceptionGroup, KeyboardInterrupt) as error:  # noqa: BLE001 it ends here, with one line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any
@@ -114,18 +114,17 @@ class Survey:
         return None if value is None else stored_from_json(value)
 
     async def _certificate(self, secret: Secret, revoked: AbstractSet[str]) -> tuple[Secret, list[Decision]]:
-        infos = await self.storage.versions(secret.key)
-        history = [await self._version(secret.key, info, newest=info is infos[-1]) for info in infos]
-        decisions = judge(
-            history, self.rules(), self.clock.now(), revoked=revoked, served=await self._served_elsewhere(secret)
-        )
+        infos, rules = await self.storage.versions(secret.key), self.rules()
+        read = _worth_reading(infos, rules)
+        history = [await self._version(secret.key, info, read=info in read) for info in infos]
+        served = await self._served_elsewhere(secret) if read else frozenset[str]()
+        decisions = judge(history, rules, self.clock.now(), revoked=revoked, served=served)
         return attrs.evolve(secret, newest=infos[-1].version if infos else 0), decisions
 
-    async def _version(self, key: str, info: VersionInfo, *, newest: bool) -> Version:
+    async def _version(self, key: str, info: VersionInfo, *, read: bool) -> Version:
         version = Version(number=info.version, created=info.created, deleted=info.deleted, destroyed=info.destroyed)
-        if info.destroyed or (info.deleted and not newest):
+        if not read:
             return version
-        # What has a time of deletion may still lie before it, where the engine has `delete_version_after`.
         value = (await self.storage.get(key, info.version)).value
         if value is None:
             return attrs.evolve(version, deleted=True)
@@ -169,6 +168,17 @@ class Survey:
             return frozenset({describe(stored_from_json(value or {}).cert).serial})
         except (ValueError, AcmeManagerError):
             return frozenset()
+
+
+def _worth_reading(infos: Sequence[VersionInfo], rules: Rules) -> list[VersionInfo]:
+    """The versions that can be read; none where only what is served is left, as with most secrets.
+
+    The newest is read even when it has a time of deletion: that lies ahead where the engine has `delete_version_after`.
+    """
+    there = [info for info in infos if not info.destroyed]
+    if not rules.last_version and [info for info in there if not info.deleted] == there == list(infos[-1:]):
+        return []
+    return [info for info in there if not info.deleted or info is infos[-1]]
 
 
 def _is_uuid(text: str) -> bool:

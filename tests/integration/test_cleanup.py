@@ -37,7 +37,8 @@ async def fill(bao: OpenBao) -> None:
         await bao.write(GO, secret(days, now=NOW, name="go", **named))
         await bao.write(GONE, secret(days, now=NOW, name="gone"))
     await bao.api("DELETE", f"secret/data/{GONE}")
-    await bao.write(NOTES, {"text": "mine"})
+    for text in ("mine", "still mine"):
+        await bao.write(NOTES, {"text": text})
     await bao.write(BACKUP, secret(-30, now=NOW, issuer="long", domain="backup.example.com"))
     await bao.write(BACKUP, {"cert": "C", "key": "K", "ca_issuer": "I"})
 
@@ -124,7 +125,7 @@ async def test_a_store_is_cleaned_up_and_nothing_of_others_is_touched(tmp_path: 
                 WEB: ["destroyed", "destroyed", "there"],
                 GO: ["destroyed", "destroyed", "there"],
                 GONE: ["destroyed", "destroyed", "deleted"],
-                NOTES: ["there"],
+                NOTES: ["there", "there"],
                 BACKUP: ["there", "there"],
             }
 

@@ -16,7 +16,7 @@ async def test_an_administrator_sees_what_would_be_done_and_why_and_nothing_is_d
     async with open_api() as api:
         storage = api.world.storage
         await put(storage, WEB, secret(-30), secret(5), secret(60))
-        await put(storage, "certificates/alice/notes", {"text": "mine"})
+        await put(storage, "certificates/alice/notes", {"text": "mine"}, {"text": "still mine"})
         answer = await api.client.get(PATH, headers=ADMIN)
         assert answer.status_code == 200
         found = await answer.get_json()

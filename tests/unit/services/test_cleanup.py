@@ -70,6 +70,23 @@ async def test_without_the_notes_a_version_is_revoked_again_and_goes_a_cycle_lat
         assert await second.destroyed() == [1]
 
 
+async def test_a_secret_of_which_only_what_is_served_is_left_costs_one_request() -> None:
+    class Counting(MemoryStorage):
+        reads = 0
+
+        async def get(self, key: str, version: int | None = None) -> Versioned:
+            self.reads += 1
+            return await super().get(key, version)
+
+    storage = Counting(MovableClock())
+    await put(storage, WEB, secret(-30), secret(60))
+    async with open_cleaning(storage) as it:
+        await it.cleanup.round()
+        storage.reads = 0
+        assert await it.preview() == []
+        assert storage.reads == 0
+
+
 async def test_notes_about_secrets_that_are_gone_are_forgotten() -> None:
     async with open_cleaning(await stored(secret(5), secret(60))) as it:
         await it.cleanup.round()
