@@ -22,7 +22,7 @@ from acme_manager.structure import Bell
 
 _log = structlog.get_logger(__name__)
 
-_SETTLED = 1.0  # seconds for which the files must say the same: half of a file can be a configuration too
+_SETTLED = 0.5  # seconds for which the files must say the same: half of a file can be a configuration too
 _PATIENCE = 60.0  # seconds for all parts to make ready
 _HASH_DIGITS = 12  # of the hash in hex: as much as a metric's floating point number holds exactly
 
