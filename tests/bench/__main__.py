@@ -15,6 +15,7 @@ from tests.bench.contenders import CONTENDERS
 from tests.bench.failover import bench_failover
 from tests.bench.issue import Plan, bench_issue
 from tests.bench.parts import BenchFailed
+from tests.bench.renewals import bench_renewals
 from tests.bench.ring import bench_ring
 from tests.parts.program import PartFailed
 
@@ -24,7 +25,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Measure the server beside what it is compared with."
     )
-    parser.add_argument("what", nargs="?", choices=["issue", "api", "ring", "failover", "all"], default="all")
+    parser.add_argument(
+        "what", nargs="?", choices=["issue", "api", "ring", "failover", "renewals", "all"], default="all"
+    )
     parser.add_argument("--rounds", type=_count, help="default 3; failover: kills, default 50")
     parser.add_argument("--stops", type=_count, default=10, help="failover: graceful stops")
     parser.add_argument("--certificates", type=int, default=Plan().certificates, help="issue: for us and the bare loop")
@@ -53,6 +56,8 @@ def main(arguments: list[str]) -> int:
             trio.run(partial(bench_ring, rounds=rounds, seconds=given.seconds))
         if given.what in {"failover", "all"}:
             trio.run(partial(bench_failover, rounds=given.rounds or 50, stops=given.stops))
+        if given.what in {"renewals", "all"}:
+            trio.run(bench_renewals, 100_000, 20)
     except (BenchFailed, PartFailed) as error:
         sys.stderr.write(f"scripts/bench: {error}\n")
         return 1
