@@ -16,7 +16,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from acme_manager import __version__
+from acme_manager.build import build
 
 PREFIX = "acme_manager"
 
@@ -36,10 +36,11 @@ def new_registry(program: str) -> CollectorRegistry:
 
 def _register_build_info(registry: CollectorRegistry, program: str) -> None:
     # The label names are the Go original's, since dashboards join on them.
+    known = build()
     facts = {
-        "version": __version__,
-        "revision": "",
-        "branch": "",
+        "version": known.version,
+        "revision": known.revision,
+        "branch": known.branch,
         "tags": "",
         "goversion": f"python{platform.python_version()}",
         "goos": sys.platform,
@@ -53,7 +54,7 @@ def _register_build_info(registry: CollectorRegistry, program: str) -> None:
 class ExactCounter(Collector):
     """A count that is shown under exactly its name.
 
-    Some counters of the guide lack the suffix `_total`, which the library appends to every counter, and which OpenMetrics
+    Some counters of the guide lack the suffix `_total`, which the library appends to every counter, and OpenMetrics
     demands of one; so they are shown without a type. `rate()` and `increase()` do not ask for it.
     """
 

@@ -54,7 +54,7 @@ RENEWED_COUNT = _tally("certificate_renewed", "Certificates renewed")
 OPERATIONS = Family(
     "acme_manager_certificate_operations_total",
     "counter",
-    "The same as certificate_created, _renewed and _revoke under the name of later versions of the Go original",
+    "The counts of certificate_created, _renewed, _revoke and _renewal_failures as later Go versions have them",
 )
 NODE_TIME = _gauge("node_time_seconds", "Unix time by this node's clock")
 LOADED = _gauge("state_loaded", "1 once this node has all certificates and tokens; until then the figures are too low")
@@ -135,6 +135,8 @@ class Inventory:
             chain(
                 counted(CREATED, RENEWED, more=',operation="create",status="success"'),
                 counted(REVOKED, more=',operation="revoke",status="success"'),
+                # Falls to 0 with a success, as counters do at a restart: `increase` sees each failure once.
+                ((f'{row.identity},operation="renew",status="error"', row.failures) for row in rows),
             ),
         )
 

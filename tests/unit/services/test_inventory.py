@@ -111,6 +111,7 @@ async def test_a_renewal_that_fails_says_why_and_stays_due(shelf: Shelf) -> None
         shelf.state.renewals.put(key, state)
     found = await shelf.read()
     assert found["certificate_renewal_failures"] == [({**ID, "cause": "dns"}, 3)]
+    assert ({**ID, "operation": "renew", "status": "error"}, 3) in found["certificate_operations_total"]
     assert (ID, 0.33333) in found["certificate_renewal_overdue_ratio"]
     shelf.state.renewals.remove("alice/le/example.com")
     assert "certificate_renewal_failures" not in await shelf.read()
