@@ -36,7 +36,7 @@ class Limit:
     @property
     def lag(self) -> timedelta:
         """How much later than we the CA may count: it counts orders when they arrive, and certificates when they are
-        issued. It also covers nodes whose clocks differ, and the last words of a leader that was killed."""
+        issued. It also covers clocks of nodes that differ."""
         return min(_LAG, self._window / 20)
 
     @property
@@ -207,6 +207,16 @@ def spend(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> dict[
     return _draw(limits, ledger, _taken(limits, wanted), at)
 
 
+def refund(limits: Limits, ledger: Ledger, wanted: Wanted, spent_at: datetime, at: datetime) -> dict[str, datetime]:
+    """What it has to say once an order has come to nothing: the CA counts certificates when it issues them.
+
+    A token that has come back by itself meanwhile, or that was not there to be taken, is not given back.
+    """
+    buckets = [] if _exempt_by_ari(limits, wanted) else [one for one in _taken(limits, wanted) if one != ACCOUNT]
+    limited = ((bucket.key, limits.of(bucket.kind)) for bucket in buckets if bucket.key in ledger)
+    return {key: ledger[key] - limit.interval for key, limit in limited if limit and at - spent_at < limit.interval}
+
+
 def fail(limits: Limits, ledger: Ledger, identifiers: Iterable[Identifier], at: datetime) -> dict[str, datetime]:
     """What it has to say once validations of these names have failed."""
     return _draw(limits, ledger, _validations(identifiers), at)
@@ -237,7 +247,7 @@ def bucket_of(kind: Kind, identifiers: Iterable[Identifier]) -> Iterator[Bucket]
 def _asked(limits: Limits, wanted: Wanted) -> list[Bucket]:
     """Where the CA looks before it takes an order. Names that it has shut out stay so for renewals too."""
     shut_out = list(bucket_of(Kind.IN_A_ROW, wanted.identifiers))
-    if wanted.ari and limits.renewals_exempt is not Exempt.NONE:
+    if _exempt_by_ari(limits, wanted):
         return shut_out
     return [*_taken(limits, wanted), *bucket_of(Kind.FAILURES, wanted.identifiers), *shut_out]
 
@@ -245,10 +255,13 @@ def _asked(limits: Limits, wanted: Wanted) -> list[Bucket]:
 def _taken(limits: Limits, wanted: Wanted) -> list[Bucket]:
     """What an order and its certificate are counted in: the set also counts those that it does not hold back."""
     kinds = [Kind.ORDERS, Kind.DOMAIN, Kind.SET]
-    all_renewals = limits.renewals_exempt is Exempt.ALL and wanted.renewal
-    if all_renewals or (limits.renewals_exempt is not Exempt.NONE and wanted.ari):
+    if _exempt_by_ari(limits, wanted) or (limits.renewals_exempt is Exempt.ALL and wanted.renewal):
         kinds = [Kind.SET]
     return [bucket for kind in kinds for bucket in bucket_of(kind, wanted.identifiers)]
+
+
+def _exempt_by_ari(limits: Limits, wanted: Wanted) -> bool:
+    return wanted.ari and limits.renewals_exempt is not Exempt.NONE
 
 
 def _validations(identifiers: Iterable[Identifier]) -> list[Bucket]:

@@ -56,39 +56,59 @@ class Budgets:
         return sorted(self._settings.issuers)
 
     def wait(
-        self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool, ari: bool, urgent: bool = False
+        self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool = False, ari: bool = False, urgent: bool = False
     ) -> tuple[float, str]:
         """Seconds until there is room for an order, and whose limit says so: 0.0 and "" when there is room.
 
         `renewal`: it is for exactly the names of a certificate of this CA; `ari`: it will say which one it replaces. A
         renewal that is not `urgent` leaves a share of the account's orders to people.
         """
-        wanted = _wanted(identifiers, renewal=renewal, ari=ari, urgent=urgent)
+        patient = renewal and not urgent
+        wanted = Wanted(identifiers=tuple(identifiers), renewal=renewal, ari=ari, patient=patient)
         needed, reason = budget.wait(self.limits(issuer), self.ledger(issuer), wanted, self._clock.now())
         return needed.total_seconds(), reason
 
-    def spend(
-        self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool, ari: bool, urgent: bool = False
-    ) -> None:
+    def spend(self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool, ari: bool = False) -> None:
         """Take note of an order that is about to be placed. Raises NotLeader, NoQuorum."""
-        at = self._clock.now()
-        wanted = _wanted(identifiers, renewal=renewal, ari=ari, urgent=urgent)
+        at, wanted = self._clock.now(), Wanted(identifiers=tuple(identifiers), renewal=renewal, ari=ari)
         self._sweep(at)
         self._write(issuer, budget.spend(self.limits(issuer), self.ledger(issuer), wanted, at))
 
-    def admit(
-        self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool, ari: bool, urgent: bool = False
-    ) -> None:
+    def admit(self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool, ari: bool = False) -> None:
         """Spend what an order needs, or raise BudgetSpent with the seconds until there is room for it."""
         names = tuple(identifiers)
-        seconds, reason = self.wait(issuer, names, renewal=renewal, ari=ari, urgent=urgent)
+        seconds, reason = self.wait(issuer, names, renewal=renewal, ari=ari, urgent=True)
         if seconds:
             raise BudgetSpent(
                 f"issuer '{issuer}': not ordered, since the CA would refuse it now: {reason}"
                 f" (our budget for this CA, issuer.{issuer}.limits); there is room in {seconds:.0f} s",
                 retry_after=seconds,
             )
-        self.spend(issuer, names, renewal=renewal, ari=ari, urgent=urgent)
+        self.spend(issuer, names, renewal=renewal, ari=ari)
+
+    @contextmanager
+    def ordering(
+        self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool, ari: bool = False, resumed: bool = False
+    ) -> Iterator[None]:
+        """Place an order, or take up one that was placed before, and see it through inside of this block.
+
+        Raises BudgetSpent before the block begins. An order that comes to nothing gives back what only certificates
+        cost; what the CA says to it counts for the next.
+        """
+        wanted, began = Wanted(identifiers=tuple(identifiers), renewal=renewal, ari=ari), self._clock.now()
+        if not resumed:
+            self.admit(issuer, wanted.identifiers, renewal=renewal, ari=ari)
+        try:
+            yield
+        except Unavailable:
+            raise  # it may still come to something
+        except AcmeManagerError as error:
+            if not resumed:
+                given_back = budget.refund(self.limits(issuer), self.ledger(issuer), wanted, began, self._clock.now())
+                self._as_leader(issuer, given_back)
+            self.refused(issuer, wanted.identifiers, error)
+            raise
+        self.issued(issuer, wanted.identifiers)
 
     def issued(self, issuer: str, identifiers: Iterable[Identifier]) -> None:
         """All of these names have been validated: failures before that were not the last of a row."""
@@ -157,7 +177,3 @@ class Budgets:
             ledger[inner] = at if at.tzinfo else at.replace(tzinfo=UTC)
         except ValueError as error:  # a node of another version wrote it
             _log.warning("budget in the shared map can't be read, left out", key=key, error=str(error))
-
-
-def _wanted(identifiers: Iterable[Identifier], *, renewal: bool, ari: bool, urgent: bool) -> Wanted:
-    return Wanted(identifiers=tuple(identifiers), renewal=renewal, ari=ari, patient=renewal and not urgent)

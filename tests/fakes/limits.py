@@ -63,12 +63,12 @@ class LetsEncrypt:
         self._registered = registered
         self._buckets: dict[tuple[str, object], TokenBucket] = {}
         self._issued: set[frozenset[str]] = set()
-        self._in_a_row: dict[str, int] = {}
+        self._shut_out: set[str] = set()
 
     def new_order(self, names: Collection[str], at: datetime, *, replaces: bool = False) -> None:
         """Take an order. Raises IssuerRateLimited as the client would, with Retry-After."""
         wanted = frozenset(names)
-        paused = sorted(name for name in _bases(wanted) if self._in_a_row.get(name, 0) >= 1152)
+        paused = sorted(_bases(wanted) & self._shut_out)
         if paused:
             self._refuse(
                 f"Your account is temporarily prevented from requesting certificates for {', '.join(paused)}.", DAY
@@ -80,10 +80,13 @@ class LetsEncrypt:
         self.orders += 1
 
     def failed(self, name: str, at: datetime) -> None:
-        """A validation has failed."""
+        """A validation has failed. Too many without a success, and the name is shut out until a person intervenes."""
         base = name.removeprefix("*.")
         self._bucket("failures", base, 5, HOUR, at).take(at)
-        self._in_a_row[base] = self._in_a_row.get(base, 0) + 1
+        in_a_row = self._bucket("in a row", base, 1152, 1152 * DAY, at)
+        if in_a_row.missing(at):
+            self._shut_out.add(base)
+        in_a_row.take(at)
 
     def issued(self, names: Collection[str], at: datetime) -> None:
         """A certificate has been issued."""
@@ -94,7 +97,7 @@ class LetsEncrypt:
         self._bucket("set", wanted, 5, 7 * DAY, at).take(at)
         self._issued.add(wanted)
         for name in _bases(wanted):
-            self._in_a_row.pop(name, None)
+            self._buckets.pop(("in a row", name), None)
 
     def _check(self, wanted: frozenset[str], at: datetime) -> None:
         if wanted not in self._issued:
