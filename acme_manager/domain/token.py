@@ -88,13 +88,17 @@ def authenticate(token: Token, secret: str, at: datetime) -> None:
     """Raise NotAuthenticated unless the secret is the token's and the token has not expired."""
     if not matches_hash(secret, token.token_hash):
         raise NotAuthenticated("invalid token")
-    if token.expires != NEVER:
-        try:
-            expired = parse_time(token.expires) <= at
-        except ValueError as error:
-            raise NotAuthenticated("could not parse token expiration time") from error
-        if expired:
-            raise NotAuthenticated("token expired")
+    try:
+        expired = has_expired(token, at)
+    except ValueError as error:
+        raise NotAuthenticated("could not parse token expiration time") from error
+    if expired:
+        raise NotAuthenticated("token expired")
+
+
+def has_expired(token: Token, at: datetime) -> bool:
+    """Whether a token's time is over. Raises ValueError when its record does not say when that is."""
+    return token.expires != NEVER and parse_time(token.expires) <= at
 
 
 def expiry_text(until: datetime | None) -> str:

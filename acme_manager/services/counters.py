@@ -67,16 +67,12 @@ class Counters:
             finally:
                 self._write()
 
-    def forget_gone(self) -> int:
-        """As the leader, drop the counts of certificates that are gone for a week; returns of how many.
-
-        Raises NotLeader, NoQuorum.
-        """
+    def forget_gone(self) -> None:
+        """As the leader, drop the counts of certificates that are gone for a week. Raises NotLeader, NoQuorum."""
         before = milliseconds(self._clock.now() - _KEPT)
         gone = [key for key, touched in self._touched.items() if touched < before and not self._there(key)]
         for key in gone:
             self._shared.remove(key)
-        return len(gone)
 
     def _see(self, id: CertificateId, step: Step) -> None:
         if step is Step.REVOKED:
@@ -108,10 +104,11 @@ class Counters:
 
     def _changed(self, key: str, value: bytes | None) -> None:
         if value is None:
-            labels = self._labels.pop(key, None)
-            self._touched.pop(key, None)
-            for event in EVENTS if labels is not None else ():
-                self._values.pop((event, labels), None)
+            if key in self._labels:
+                gone = self._labels.pop(key)
+                del self._touched[key]
+                for event in EVENTS:
+                    self._values.pop((event, gone), None)
             return
         try:
             labels, touched, counts = _read(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import attrs
@@ -10,12 +11,13 @@ import structlog
 import trio
 
 from acme_manager.domain.certificate import Certificate, StoredCertificate, stored_from_json, stored_to_json
-from acme_manager.domain.token import Token, token_from_json
-from acme_manager.errors import AcmeManagerError, StaleVersion
+from acme_manager.errors import AcmeManagerError, InvalidRequest, StaleVersion
 from acme_manager.ports import Storage
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
+from acme_manager.services.reconciling_tokens import TokenReconciler
+from acme_manager.services.resync import Resync, ResyncMetrics
 from acme_manager.services.state import State
 from acme_manager.storage import keys
 from acme_manager.structure import together
@@ -38,6 +40,8 @@ class Reconciler:
     issuing: Issuing
     certificate_prefix: str
     token_prefix: str
+    metrics: ResyncMetrics
+    _one_at_a_time: trio.Lock = attrs.field(factory=trio.Lock, init=False)
 
     async def take_over(self) -> None:
         """What a new leader does first. Storage may be away: this keeps trying, and says so."""
@@ -54,27 +58,32 @@ class Reconciler:
             orders=len(unfinished),
         )
 
-    async def round(self) -> None:
-        """Compare everything once. Raises StorageUnavailable, StorageDenied."""
+    async def round(self) -> Resync:
+        """Compare everything once. Raises StorageUnavailable, StorageDenied, OutcomeUnknown."""
+        async with self._one_at_a_time:
+            began, done = trio.current_time(), Resync()
+            await self._compare(done)
+            done.seconds = round(trio.current_time() - began, 3)
+        self.metrics.note(done)
+        return done
+
+    async def _compare(self, done: Resync) -> None:
         hidden = keys.orders_prefix(self.certificate_prefix).rpartition("/")[0] + "/"
         found = [key for key in await self.storage.list(self.certificate_prefix) if not key.startswith(hidden)]
-        await together(self._certificate, found, at_once=_AT_ONCE)
-        tokens = await self.storage.list(self.token_prefix)
-        await together(self._token, tokens, at_once=_AT_ONCE)
+        await together(partial(self._certificate, done), found, at_once=_AT_ONCE)
         # What was found above has just been read; the rest of the map is held against storage one by one.
         there = set(map(self._below, found))
         rest = [key for key, _ in self.state.certificates.items() if key not in there]
-        await together(self._certificate_of, rest, at_once=_AT_ONCE)
-        there = {key.rpartition("/")[2] for key in tokens}
-        orphans = [token for key, token in self.state.tokens.items() if key not in there]
-        await together(self._token_of, orphans, at_once=_AT_ONCE)
+        await together(partial(self._certificate_of, done), rest, at_once=_AT_ONCE)
+        await TokenReconciler(self.storage, self.state, self.token_prefix).compare(done, at_once=_AT_ONCE)
 
-    async def _certificate(self, key: str) -> None:
+    async def _certificate(self, done: Resync, key: str) -> None:
         known = self.state.certificates.get(self._below(key))
         value = (await self.storage.get(key)).value
         if not value or not value.get("cert"):  # deleted, or an agent's backup of a key
-            self._withdraw(self._below(key), known)
+            self._withdraw(done, self._below(key), known)
             return
+        done.certificates += 1
         try:
             stored = stored_from_json(value)
             proper = keys.certificate_key(self.certificate_prefix, stored.certificate.id)
@@ -87,20 +96,26 @@ class Reconciler:
                 return
             await self._migrate(key, proper, stored)
         if self._untouched(stored.certificate.id.key, known) and known != stored.certificate:
-            self.state.publish(stored.certificate)
+            try:
+                self.state.publish(stored.certificate)
+            except InvalidRequest as error:
+                _log.warning("certificate's metadata is too large to be shared, left alone", key=key, error=str(error))
+                return
+            done.certificates_changed.append(stored.certificate.id.key)
 
-    async def _certificate_of(self, key: str) -> None:
+    async def _certificate_of(self, done: Resync, key: str) -> None:
         """Withdraw what storage does not have."""
         known = self.state.certificates.get(key)
         if known is None:
             return
         stored = (await self.storage.get(keys.certificate_key(self.certificate_prefix, known.id))).value
         if not stored:
-            self._withdraw(key, known)
+            self._withdraw(done, key, known)
 
-    def _withdraw(self, key: str, known: Certificate | None) -> None:
+    def _withdraw(self, done: Resync, key: str, known: Certificate | None) -> None:
         if known is not None and self._untouched(key, known):
             self.state.withdraw(key)
+            done.certificates_gone.append(key)
             _log.info("certificate is gone from storage", key=key)
 
     def _below(self, key: str) -> str:
@@ -118,26 +133,6 @@ class Reconciler:
             return
         await self.storage.delete(key)
         _log.info("named certificate moved to its present path", key=key, path=proper)
-
-    async def _token(self, key: str) -> None:
-        token_id = key.rpartition("/")[2]
-        known = self.state.tokens.get(token_id)
-        value = (await self.storage.get(key)).value
-        if not value:
-            return
-        try:
-            token = token_from_json(token_id, value)
-        except ValueError as error:
-            _log.warning("secret is no token, left alone", key=key, error=str(error))
-            return
-        if self.state.tokens.get(token_id) is known and (known is None or attrs.evolve(known, updated_at=0) != token):
-            self.state.publish_token(token)
-
-    async def _token_of(self, token: Token) -> None:
-        stored = (await self.storage.get(keys.token_key(self.token_prefix, token.username, token.id))).value
-        if not stored and self.state.tokens.get(token.id) is token:
-            self.state.withdraw_token(token.id)
-            _log.info("token is gone from storage", id=token.id)
 
 
 async def _insist(step: Callable[[], Awaitable[T]]) -> T:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
+
+import structlog
+import trio
 
 from acme_manager.domain.durations import parse_go_duration, parse_prometheus_duration
 from acme_manager.domain.gotime import milliseconds
@@ -15,10 +19,12 @@ from acme_manager.domain.token import (
     authenticate,
     bearer_value,
     expiry_text,
+    has_expired,
     hash_secret,
     make_secret,
     matches_hash,
     split_bearer,
+    token_from_json,
     token_to_secret,
 )
 from acme_manager.errors import Complaint, InvalidRequest, NotAuthenticated, TokenNotFound
@@ -27,6 +33,8 @@ from acme_manager.services.settings import Settings
 from acme_manager.services.state import State
 from acme_manager.storage import keys
 
+_log = structlog.get_logger(__name__)
+
 
 class Tokens:
     """The verbs of `/api/v1/token`."""
@@ -34,6 +42,8 @@ class Tokens:
     def __init__(self, storage: Storage, state: State, clock: Clock, settings: Settings, *, prefix: str) -> None:
         self._storage, self._state, self._clock = storage, state, clock
         self._settings, self._prefix = settings, prefix
+        # Storage knows no deletion on condition: two that work on the same token take turns.
+        self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
 
     async def create(self, params: TokenParams) -> tuple[Token, str]:
         """Make a token; returns it and its bearer value, which nobody can learn again. Raises InvalidRequest."""
@@ -42,11 +52,12 @@ class Tokens:
 
     async def replace(self, params: TokenParams) -> tuple[Token, str]:
         """Give a token new rights and a new secret. Raises TokenNotFound, InvalidRequest."""
-        old = self.get(params.id)
-        written = await self._write(old.id, params)
-        if old.username != params.username:  # the path has the user's name in it
-            await self._storage.purge(self._key(old))
-        return written
+        async with self._turn(params.id):
+            old = self.get(params.id)
+            written = await self._write(old.id, params)
+            if old.username != params.username:  # the path has the user's name in it
+                await self._storage.purge(self._key(old))
+            return written
 
     def get(self, token_id: str) -> Token:
         """Raises TokenNotFound."""
@@ -63,9 +74,35 @@ class Tokens:
 
     async def revoke(self, token_id: str) -> None:
         """Destroy a token and its history. Raises TokenNotFound."""
-        token = self.get(token_id)
-        await self._storage.purge(self._key(token))
-        self._state.withdraw_token(token_id)
+        async with self._turn(token_id):
+            token = self.get(token_id)
+            await self._storage.purge(self._key(token))
+            self._state.withdraw_token(token_id)
+
+    def expired(self) -> Sequence[Token]:
+        """The tokens whose time is over; they let nobody in. One that does not say when it ends is not among them."""
+        at = self._clock.now()
+        return [token for _, token in self._state.tokens.items() if _is_over(token, at)]
+
+    async def remove_expired(self, token_id: str) -> bool:
+        """As the leader, destroy a token whose time is over, as `revoke` does. Storage decides: False when it has
+        another token there by now, or something that can't be read. Raises StorageUnavailable, StorageDenied."""
+        async with self._turn(token_id):
+            token = self._state.tokens.get(token_id)
+            if token is None:
+                return False
+            value = (await self._storage.get(self._key(token))).value
+            if value is not None:
+                try:
+                    stored = token_from_json(token_id, value)
+                except ValueError as error:
+                    _log.warning("expired token left alone: its secret is no token", id=token_id, error=str(error))
+                    return False
+                if not _is_over(stored, self._clock.now()):
+                    return False  # replaced behind our back: the reconciler is going to publish it
+                await self._storage.purge(self._key(token))
+            self._state.withdraw_token(token_id)
+            return True
 
     def authenticate(self, bearer: str) -> Token:
         """The token that a bearer value belongs to. Raises NotAuthenticated."""
@@ -107,6 +144,16 @@ class Tokens:
 
     def _key(self, token: Token) -> str:
         return keys.token_key(self._prefix, token.username, token.id)
+
+    def _turn(self, token_id: str) -> trio.Lock:
+        return self._locks.setdefault(token_id, trio.Lock())
+
+
+def _is_over(token: Token, at: datetime) -> bool:
+    try:
+        return has_expired(token, at)
+    except ValueError:
+        return False
 
 
 def check_token_params(params: TokenParams) -> timedelta | None:

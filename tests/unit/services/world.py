@@ -16,6 +16,7 @@ from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
+from acme_manager.ports import Clock
 from acme_manager.ring.alone import Alone
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
@@ -27,7 +28,9 @@ from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
+from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reconciling import Reconciler
+from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.settings import Settings
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
@@ -52,6 +55,14 @@ class FixedClock:
         return NOW
 
 
+@attrs.define
+class MovableClock:
+    at: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+
 @attrs.frozen(kw_only=True)
 class World:
     cluster: Alone
@@ -64,6 +75,8 @@ class World:
     challenges: HttpChallenges
     progress: Progress
     counters: Counters
+    rate_limits: RateLimits
+    registry: CollectorRegistry
     jobs: Jobs
     reconciler: Reconciler
     findings: IssuerFindings
@@ -79,11 +92,12 @@ async def open_world(
     spool: Path | None = None,
     load: bool = True,
     lead: bool = True,
+    clock: Clock | None = None,
 ) -> AsyncIterator[World]:
     storage = storage or MemoryStorage(FixedClock())
-    cluster = Alone()
+    cluster, clock = Alone(), clock or FixedClock()
     ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster, cluster.leads), Jobs()
-    progress = Progress()
+    progress, registry = Progress(), CollectorRegistry()
     config = IssuerConfig(name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring")
     bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
     issuers = Issuers(
@@ -100,7 +114,7 @@ async def open_world(
             spool=Spool(spool),
             issuers=issuers,
             progress=progress,
-            clock=FixedClock(),
+            clock=clock,
             settings=settings,
         )
         certificates = Certificates(state, issuing, jobs)
@@ -112,6 +126,7 @@ async def open_world(
             issuing=issuing,
             certificate_prefix="certificates",
             token_prefix="tokens",
+            metrics=ResyncMetrics(registry),
         )
         world = World(
             cluster=cluster,
@@ -120,10 +135,12 @@ async def open_world(
             state=state,
             issuing=issuing,
             certificates=certificates,
-            tokens=Tokens(storage, state, FixedClock(), settings, prefix="tokens"),
+            tokens=Tokens(storage, state, clock, settings, prefix="tokens"),
             challenges=challenges,
             progress=progress,
-            counters=Counters(cluster, state, progress, FixedClock()),
+            counters=Counters(cluster, state, progress, clock),
+            rate_limits=RateLimits(cluster, state, progress, clock, settings, registry),
+            registry=registry,
             jobs=jobs,
             reconciler=reconciler,
             findings=IssuerFindings(FixedClock(), CollectorRegistry()),

@@ -1,0 +1,24 @@
+"""What the leader removes from the shared map because its time is over: rate limits, counts of what is long gone."""
+
+from __future__ import annotations
+
+import attrs
+
+from acme_manager.ports import Cluster
+from acme_manager.services.counters import Counters
+from acme_manager.services.rate_limits import RateLimits
+
+
+@attrs.frozen
+class MapUpkeep:
+    """Every node runs it; it does nothing on those that do not lead."""
+
+    cluster: Cluster
+    rate_limits: RateLimits
+    counters: Counters
+
+    async def look(self) -> None:
+        """One round. Raises NotLeader, NoQuorum."""
+        if self.cluster.leads():
+            await self.rate_limits.forget_expired()
+            self.counters.forget_gone()
