@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from acme_manager.domain.keys import describe
 from acme_manager.errors import IssuanceFailed, IssuerUnavailable
-from acme_manager.issuance.account_files import AccountFiles
+from acme_manager.issuance.account_record import new_key
 from acme_manager.ports import Challenge, Step, Trace
-from tests.integration.issuance.helpers import DnsSolver, Record, issue, make_request, opened
+from acme_manager.storage.memory import MemoryStorage
+from tests.integration.issuance.helpers import ACCOUNT, DnsSolver, Record, SystemClock, issue, make_request, opened
 from tests.parts.challtestsrv import challtestsrv
 from tests.parts.pebble import pebble
 
@@ -47,16 +48,19 @@ async def test_an_account_is_made_once_and_found_again(tmp_path: Path) -> None:
         assert _url(tmp_path) == first
 
 
-async def test_nodes_that_start_at_once_in_one_folder_share_one_account(tmp_path: Path) -> None:
+async def test_nodes_that_start_at_once_share_one_account_with_or_without_a_folder(tmp_path: Path) -> None:
+    storage, used = MemoryStorage(SystemClock()), set[str]()
     async with pebble(tmp_path, always_valid=True) as ca:
 
-        async def node() -> None:
-            async with opened(ca.directory, tmp_path, ca=ca.ca_pem) as issuer:
+        async def node(folder: Path | None) -> None:
+            async with opened(ca.directory, folder, ca=ca.ca_pem, storage=storage) as issuer:
                 await issuer.check()
+                used.add((await issuer.facts()).account)
 
         async with trio.open_nursery() as nursery:
-            for _ in range(4):
-                nursery.start_soon(node)
+            for folder in (tmp_path, tmp_path, None, None):
+                nursery.start_soon(node, folder)
+    assert used == {_url(tmp_path)}
     assert sorted(file.name for file in _account(tmp_path).iterdir()) == ["account.json", "private_key.pem"]
 
 
@@ -176,55 +180,66 @@ async def test_a_wrong_binding_is_an_error_that_says_what_to_change(
 
 
 async def test_a_rolled_over_key_is_used_from_then_on_by_other_nodes_too(tmp_path: Path) -> None:
+    storage = MemoryStorage(SystemClock())
     async with pebble(tmp_path, always_valid=True) as ca, challtestsrv(tmp_path) as world:
         async with (
-            opened(ca.directory, tmp_path, ca=ca.ca_pem) as issuer,
-            opened(ca.directory, tmp_path, ca=ca.ca_pem) as other,
+            opened(ca.directory, tmp_path, ca=ca.ca_pem, storage=storage) as issuer,
+            opened(ca.directory, None, ca=ca.ca_pem, storage=storage) as other,
         ):
             await issuer.check()
             await other.check()
             url, old = _url(tmp_path), (_account(tmp_path) / "private_key.pem").read_bytes()
             await issuer.roll_over()
             assert (_account(tmp_path) / "private_key.pem").read_bytes() != old
-            assert not (_account(tmp_path) / "private_key.pem.new").exists()
             await issue(issuer, make_request("www.example.org"), DnsSolver(world))
             await issue(other, make_request("www.example.org"), DnsSolver(world))
         assert _url(tmp_path) == url
 
 
 @pytest.mark.parametrize("told", [False, True], ids=["before the CA heard of it", "after the CA heard of it"])
-async def test_a_roll_over_cut_short_is_sorted_out_at_the_next_start(tmp_path: Path, *, told: bool) -> None:
+async def test_a_roll_over_cut_short_is_sorted_out_by_the_next_who_uses_the_account(
+    tmp_path: Path, *, told: bool
+) -> None:
+    storage = MemoryStorage(SystemClock())
     async with pebble(tmp_path, always_valid=True) as ca, challtestsrv(tmp_path) as world:
-        async with opened(ca.directory, tmp_path, ca=ca.ca_pem) as issuer:
+        async with opened(ca.directory, None, ca=ca.ca_pem, storage=storage) as issuer:
             await issuer.check()
-            url, old = _url(tmp_path), (_account(tmp_path) / "private_key.pem").read_bytes()
+            url, old = (await issuer.facts()).account, await storage.get(ACCOUNT)
             if told:
                 await issuer.roll_over()
-                (_account(tmp_path) / "private_key.pem").rename(_account(tmp_path) / "private_key.pem.new")
-                (_account(tmp_path) / "private_key.pem").write_bytes(old)
-            else:
-                AccountFiles(_account(tmp_path)).make_next_key()
-        async with opened(ca.directory, tmp_path, ca=ca.ca_pem) as issuer:
+            new = await storage.get(ACCOUNT)
+            assert old.value is not None
+            assert new.value is not None
+            next_key = new.value["private_key"] if told else new_key()
+            await storage.put(ACCOUNT, {**old.value, "next_private_key": next_key}, expected=new.version)
+        async with opened(ca.directory, None, ca=ca.ca_pem, storage=storage) as issuer:
             await issue(issuer, make_request("www.example.org"), DnsSolver(world))
-            assert ((_account(tmp_path) / "private_key.pem").read_bytes() != old) is told
+            found = (await storage.get(ACCOUNT)).value
+            assert found is not None
+            assert ("next_private_key" not in found) is told
             await issuer.roll_over()
             await issue(issuer, make_request("www.example.org"), DnsSolver(world))
-        assert _url(tmp_path) == url
-        assert (_account(tmp_path) / "private_key.pem").read_bytes() != old
+            assert (await issuer.facts()).account == url
 
 
 async def test_unregister_deactivates_and_forgets(tmp_path: Path) -> None:
+    storage = MemoryStorage(SystemClock())
     async with pebble(tmp_path, always_valid=True) as ca, challtestsrv(tmp_path) as world:
-        async with opened(ca.directory, tmp_path, ca=ca.ca_pem) as issuer:
+        async with opened(ca.directory, tmp_path, ca=ca.ca_pem, storage=storage) as issuer:
             await issuer.check()
         key = (_account(tmp_path) / "private_key.pem").read_bytes()
-        async with opened(ca.directory, tmp_path, ca=ca.ca_pem, unregister=True) as issuer:
+        async with opened(ca.directory, tmp_path, ca=ca.ca_pem, storage=storage, unregister=True) as issuer:
             await issuer.check()
             await issuer.check()
             with pytest.raises(IssuanceFailed, match="unregister: true"):
                 await issue(issuer, make_request("www.example.org"), DnsSolver(world))
         assert list(_account(tmp_path).iterdir()) == []
+        assert (await storage.get(ACCOUNT)).version == 0
         (_account(tmp_path) / "private_key.pem").write_bytes(key)
         async with opened(ca.directory, tmp_path, ca=ca.ca_pem) as issuer:
             with pytest.raises((IssuanceFailed, IssuerUnavailable), match="deactivated"):
                 await issue(issuer, make_request("www.example.org"), DnsSolver(world))
+        # A node that was away when the account was given up, and still has its copy.
+        async with opened(ca.directory, tmp_path, ca=ca.ca_pem, storage=storage, unregister=True) as issuer:
+            await issuer.check()
+        assert list(_account(tmp_path).iterdir()) == []

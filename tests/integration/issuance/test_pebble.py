@@ -10,7 +10,7 @@ import trio
 from cryptography import x509
 from prometheus_client import CollectorRegistry
 
-from acme_manager.domain.keys import KeyType, describe, split_chain
+from acme_manager.domain.keys import KeyType, describe, key_to_pem, make_key, split_chain
 from acme_manager.errors import DirectoryUnavailable, IssuanceFailed, IssuerUnavailable
 from acme_manager.issuance.chain import root_name
 from acme_manager.ports import PlacedOrder, Step
@@ -202,13 +202,15 @@ async def test_revoking_is_done_once_and_twice(tmp_path: Path) -> None:
         pebble(tmp_path, dns=world.dns) as ca,
         opened(ca.directory, tmp_path, ca=ca.ca_pem) as issuer,
     ):
-        issued = await issue(issuer, make_request("www.example.org"), DnsSolver(world))
-        serial = int(describe(issued.chain).serial, 16)
-        assert await ca.status(serial) == "Valid"
-        await issuer.revoke(issued.chain, 4)
-        assert await ca.status(serial) == "Revoked"
-        await issuer.revoke(issued.chain)
-        with pytest.raises(IssuanceFailed, match="no certificate to revoke"):
+        key = make_key(KeyType.EC256)
+        for private_key in ("", key_to_pem(key)):  # by the account's key, and by the certificate's
+            issued = await issue(issuer, make_request("www.example.org", key=key), DnsSolver(world))
+            serial = int(describe(issued.chain).serial, 16)
+            assert await ca.status(serial) == "Valid"
+            await issuer.revoke(issued.chain, 4, private_key=private_key)
+            assert await ca.status(serial) == "Revoked"
+            await issuer.revoke(issued.chain)
+        with pytest.raises(IssuanceFailed, match="no certificate"):
             await issuer.revoke("nonsense")
 
 

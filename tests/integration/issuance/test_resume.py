@@ -101,7 +101,7 @@ async def _fail(issuer: AcmeIssuer, request: OrderRequest, solver: DnsSolver, le
 
 
 async def test_an_order_of_another_account_is_replaced_by_one_of_ours(tmp_path: Path) -> None:
-    """Nodes that do not share their account files: the next leader can't go on with an order, but can with the wish."""
+    """As after the account was given up: nobody can go on with its order, but with the wish."""
     request, record = make_request("a.example.org"), Record()
     async with challtestsrv(tmp_path) as world, pebble(tmp_path, dns=world.dns) as ca:
         for node in ("one", "two"):
