@@ -171,7 +171,7 @@ class Lookup:
             if zone is not None:
                 self._zones.put(names[0], zone)
                 return zone
-        raise DnsFailed(f"the resolvers know no zone that {names[0]} is in")
+        raise DnsFailed(f"the resolvers know no zone that {names[0]} is in", cause="zone")
 
     async def _servers_of(self, zone: str) -> tuple[Server, ...]:
         known = self._servers.get(zone)

@@ -39,6 +39,7 @@ _ZONE_MEMORY = 300.0
 _PERHAPS_ANOTHER_ZONE = frozenset(
     {REFUSED, NOTAUTH, NOTZONE}
 )  # to whoever has our key, the server may show other zones
+_CAUSES = {REFUSED: "credentials", NOTAUTH: "zone", NOTZONE: "zone"}  # of a refusal, as DnsFailed has them
 _HOST_AND_PORT = re.compile(
     r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:\s]+|[0-9a-fA-F.]*(?::[0-9a-fA-F.]*){2,}))(?::(?P<port>[0-9]{1,5}))?"
 )
@@ -132,7 +133,8 @@ class Rfc2136:
         except (OSError, trio.BrokenResourceError) as error:
             raise self._failed(f"can't be reached: {reason(error)}") from error
         except dns.exception.DNSException as error:
-            raise self._failed(self._explain(error)) from error
+            unreadable = isinstance(error, dns.exception.FormError)
+            raise self._failed(self._explain(error), "" if unreadable else "credentials") from error
 
     async def _change(self, name: str, value: str, *, add: bool) -> None:
         record = dns.rdtypes.ANY.TXT.TXT(IN, TXT, [value.encode("ascii")])
@@ -156,7 +158,7 @@ class Rfc2136:
                 reply = await self._exchange(stream, update(zone))
         if reply.rcode() != NOERROR:
             self._zones.forget(name)
-            raise self._failed(self._refusal(reply, name, zone))
+            raise self._failed(self._refusal(reply, name, zone), _CAUSES.get(reply.rcode(), ""))
         self._zones.put(name, zone)
 
     async def _zone_of(self, stream: trio.SocketStream, name: str) -> str:
@@ -169,8 +171,8 @@ class Rfc2136:
                 return zone
             below = referral(answer, candidate, "")
             if below:
-                raise self._failed(f"is not in charge of {name}: it points to the servers of zone {below}")
-        raise self._failed(f"has no zone that {name} is in")
+                raise self._failed(f"is not in charge of {name}: it points to the servers of zone {below}", "zone")
+        raise self._failed(f"has no zone that {name} is in", "zone")
 
     async def _exchange(self, stream: trio.SocketStream, message: dns.message.Message) -> dns.message.Message:
         """Send one message, signed if there is a key, and read the answer to it (RFC 1035 section 4.2.2)."""
@@ -184,8 +186,8 @@ class Rfc2136:
             raise dns.exception.FormError
         return reply
 
-    def _failed(self, what: str) -> DnsFailed:
-        return DnsFailed(f"name server {self._server} {what}", server=self._server)
+    def _failed(self, what: str, cause: str = "") -> DnsFailed:
+        return DnsFailed(f"name server {self._server} {what}", server=self._server, cause=cause)
 
     def _explain(self, error: dns.exception.DNSException) -> str:
         key = self._settings.key.name.to_text(omit_final_dot=True) if self._settings.key else ""

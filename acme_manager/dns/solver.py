@@ -149,7 +149,8 @@ class DnsSolver:
 
         await together(one, list(dict.fromkeys(map(record_of, traces))), at_once=_AT_ONCE)
         if failures:
-            raise DnsFailed("; ".join(dict.fromkeys(map(str, failures))), server=failures[0].server)
+            first, said = failures[0], "; ".join(dict.fromkeys(map(str, failures)))
+            raise DnsFailed(said, server=first.server, cause=first.cause)
 
     async def _visible(self, records: Sequence[Record]) -> None:
         values: dict[str, set[str]] = {}
