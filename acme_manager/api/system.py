@@ -89,7 +89,7 @@ async def metrics() -> Response:
     openmetrics = content_type.startswith("application/openmetrics-text")
     end = b"# EOF\n" if openmetrics else b""
     inventory = await services().inventory.render(openmetrics=openmetrics)
-    text = encoder(services().registry).removesuffix(end) + inventory + end
+    text = b"".join((encoder(services().registry).removesuffix(end), *inventory, end))
     if "gzip" not in headers.get("Accept-Encoding", ""):
         return Response(text, content_type=content_type)
     # Megabytes with many certificates, of which a fiftieth is left.

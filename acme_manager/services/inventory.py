@@ -27,7 +27,7 @@ from acme_manager.services.state import State
 Series = Iterable[tuple[str, float | str]]  # (text of the labels, value)
 
 _BATCH = 500  # samples made without letting others run: about a millisecond
-_ROWS = 50  # likewise: a row takes longer, but is kept
+_MAKING = 20  # samples could be made in the time of making a row
 _DAY = 86400.0
 
 
@@ -88,8 +88,8 @@ class Inventory:
         self._state, self._counters, self._plans, self._clock = state, counters, plans, clock
         self._rows: dict[str, _Row] = {}
 
-    async def render(self, *, openmetrics: bool) -> bytes:
-        """The text of all families, for either format, without OpenMetrics' last line."""
+    async def render(self, *, openmetrics: bool) -> list[bytes]:
+        """The text of all families in pieces, for either format, without OpenMetrics' last line."""
         rows, now = await self._current(), self._clock.now().timestamp()
         certificates, events, others = _of_certificates(rows, now), self._of_events(rows), self._of_node(now)
         parts: list[bytes] = []
@@ -99,19 +99,19 @@ class Inventory:
             while batch := "".join(islice(lines, _BATCH)):
                 parts.append(batch.encode(errors="replace"))
                 await trio.lowlevel.checkpoint()
-        return b"".join(parts)
+        return parts
 
     async def _current(self) -> list[_Row]:
         rows: dict[str, _Row] = {}
-        policy, now, made = self._plans.policy, self._clock.now(), 0
+        policy, now, effort = self._plans.policy, self._clock.now(), 0
         for key, certificate in list(self._state.certificates.items()):
             row, renewal = self._rows.get(key), self._state.renewals.get(key) or NOTHING_KNOWN
             if row is None or not row.is_of(certificate, renewal, policy):
-                row = _row(certificate, renewal, policy, now)
-                made += 1
-                if made % _ROWS == 0:
-                    await trio.lowlevel.checkpoint()
-            rows[key] = row
+                row, effort = _row(certificate, renewal, policy, now), effort + _MAKING
+            rows[key], effort = row, effort + 1
+            if effort >= _BATCH:
+                await trio.lowlevel.checkpoint()
+                effort = 0
         self._rows = rows
         # One series twice would make Prometheus refuse all others; records of other programs may not fit their keys.
         return list({row.identity: row for row in rows.values()}.values())

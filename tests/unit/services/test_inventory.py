@@ -53,7 +53,7 @@ class Shelf:
             self.state.certificates.put(one.id.key, one)
 
     async def read(self) -> Samples:
-        text = (await self.inventory.render(openmetrics=False)).decode()
+        text = b"".join(await self.inventory.render(openmetrics=False)).decode()
         found: Samples = {}
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -181,7 +181,7 @@ async def test_tokens_show_who_may_do_what_until_when_but_no_secret(shelf: Shelf
         ({"id": "t1", "expires": until, **facts}, 2),
         ({"id": "t2", "expires": "Never", **facts}, float("inf")),
     ]
-    assert b"hhh" not in await shelf.inventory.render(openmetrics=True)
+    assert b"hhh" not in b"".join(await shelf.inventory.render(openmetrics=True))
 
 
 async def test_certificates_may_come_and_go_during_a_scrape_and_others_run(shelf: Shelf, nursery: trio.Nursery) -> None:
