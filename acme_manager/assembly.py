@@ -79,7 +79,8 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         clock=clock,
         settings=settings,
     )
-    certificates, plans = Certificates(state, issuing, jobs), Plans(state, settings, clock)
+    rate_limits = RateLimits(ring, state, progress, clock, settings, registry)
+    certificates, plans = Certificates(state, issuing, jobs, rate_limits), Plans(state, settings, clock)
     budgets = Budgets(settings, ring, clock)
     reconciler = Reconciler(
         storage=storage,
@@ -114,7 +115,6 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         return {"storage": await in_time(storage.health), **describe_ring(ring), **issuer_findings}
 
     tokens = Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix)
-    rate_limits = RateLimits(ring, state, progress, clock, settings, registry)
     services = Services(
         cluster=ring,
         certificates=certificates,

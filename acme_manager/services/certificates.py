@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import attrs
@@ -19,6 +20,7 @@ from acme_manager.errors import CertificateExists, CertificateNotFound, InvalidR
 from acme_manager.services.checks import check_allowed, check_certificate_params
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Flight, Jobs
+from acme_manager.services.rate_limits import Operation, RateLimits
 from acme_manager.services.state import State
 
 # What a certificate is made of: a change in any of these needs a new one (all others are facts about it).
@@ -30,20 +32,21 @@ _MADE_OF = (
 class Certificates:
     """What callers may do with certificates. Scopes are checked before any of this (api/auth.py)."""
 
-    def __init__(self, state: State, issuing: Issuing, jobs: Jobs) -> None:
-        self._state, self._issuing, self._jobs = state, issuing, jobs
+    def __init__(self, state: State, issuing: Issuing, jobs: Jobs, limits: RateLimits) -> None:
+        self._state, self._issuing, self._jobs, self._limits = state, issuing, jobs, limits
         self._store = issuing.store
 
     async def request(self, caller: Token, params: CertificateParams) -> StoredCertificate:
         """Issue a new certificate. A second request for the same one gets the result of the first.
 
-        Raises InvalidRequest, NameNotAllowed, CertificateExists, OperationInProgress and what Issuing.issue raises.
+        Raises InvalidRequest, NameNotAllowed, CertificateExists, OperationInProgress, RateLimited and what
+        Issuing.issue raises.
         """
         self._state.require_loaded()
         wanted = check_certificate_params(caller, params, self._issuing.common, self._issuing.issuers)
         if self._state.certificates.get(wanted.id.key) is not None:
             raise CertificateExists(wanted.id.key)
-        return await self._issue(wanted)
+        return await self._issue(caller, Operation.CREATE, wanted)
 
     async def update(self, caller: Token, params: CertificateParams) -> StoredCertificate:
         """Change a certificate: a new one is issued if it is to be made of something else, else only facts change.
@@ -55,7 +58,7 @@ class Certificates:
         present = self._store.metadata(wanted.id)
         if _same_make(present, wanted):
             return await self._jobs.run(wanted.id.key, wanted, partial(self._change_facts, wanted))
-        return await self._issue(wanted, revoke=params.revoke)
+        return await self._issue(caller, Operation.UPDATE, wanted, revoke=params.revoke)
 
     async def renew_for(self, caller: Token, params: RenewParams) -> StoredCertificate:
         """Renew a certificate of the caller now, because it wants that.
@@ -107,10 +110,17 @@ class Certificates:
         """Take an order of an earlier process up again, in the background."""
         self._jobs.start(wanted.id.key, (wanted, revoke), partial(self._issuing.issue, wanted, revoke=revoke))
 
-    async def _issue(self, wanted: Certificate, *, revoke: bool = False) -> StoredCertificate:
-        return await self._jobs.run(
-            wanted.id.key, (wanted, revoke), partial(self._issuing.issue, wanted, revoke=revoke)
-        )
+    async def _issue(
+        self, caller: Token, operation: Operation, wanted: Certificate, *, revoke: bool = False
+    ) -> StoredCertificate:
+        async def work(flight: Flight[StoredCertificate]) -> StoredCertificate:
+            # An order that was placed before has been counted, and whoever placed it is told to ask again.
+            placed = self._issuing.unfinished.get(wanted.id.key)
+            again = placed is not None and (placed.certificate, placed.revoke) == (wanted, revoke)
+            with nullcontext() if again else self._limits.counted(caller, wanted, operation):
+                return await self._issuing.issue(wanted, flight, revoke=revoke)
+
+        return await self._jobs.run(wanted.id.key, (wanted, revoke), work)
 
     async def _change_facts(self, wanted: Certificate, _flight: Flight[StoredCertificate]) -> StoredCertificate:
         stored, version = await self._store.read_version(wanted.id)

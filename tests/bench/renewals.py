@@ -25,6 +25,7 @@ from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
 from acme_manager.services.plans import Plans
 from acme_manager.services.progress import Progress
+from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.renewal_metrics import RenewalMetrics
 from acme_manager.services.renewals import Renewals
 from acme_manager.services.settings import Settings
@@ -131,11 +132,12 @@ def _renewals(clock: _Clock, state: State) -> Renewals:
         clock=clock,
         settings=settings,
     )
+    limits = RateLimits(cluster, state, issuing.progress, clock, settings, CollectorRegistry())
     return Renewals(
         state=state,
         plans=Plans(state, settings, clock),
         asking=Asking(state, issuing.store, issuers, clock),
-        certificates=Certificates(state, issuing, jobs),
+        certificates=Certificates(state, issuing, jobs, limits),
         budget=_NoRoom(),
         settings=settings,
         clock=clock,

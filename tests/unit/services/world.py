@@ -117,7 +117,8 @@ async def open_world(
             clock=clock,
             settings=settings,
         )
-        certificates = Certificates(state, issuing, jobs)
+        rate_limits = RateLimits(cluster, state, progress, clock, settings, registry)
+        certificates = Certificates(state, issuing, jobs, rate_limits)
         reconciler = Reconciler(
             storage=storage,
             state=state,
@@ -139,7 +140,7 @@ async def open_world(
             challenges=challenges,
             progress=progress,
             counters=Counters(cluster, state, progress, clock),
-            rate_limits=RateLimits(cluster, state, progress, clock, settings, registry),
+            rate_limits=rate_limits,
             registry=registry,
             jobs=jobs,
             reconciler=reconciler,
