@@ -1,4 +1,4 @@
-"""How the services of a node are built on its adapters and handed to each other; app.py nests all in their lifetimes."""
+"""How the services of a node are built on its adapters and handed to each other; app.py nests their lifetimes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from acme_manager.adapters import Ground, keyring
 from acme_manager.api.cluster import check_ring, describe_ring
 from acme_manager.ring.cluster import Ring
 from acme_manager.services.asking import Asking
+from acme_manager.services.budget_report import BudgetCollector
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
@@ -19,6 +20,7 @@ from acme_manager.services.cleanup import Cleanup
 from acme_manager.services.cleanup_notes import CleanupNotes
 from acme_manager.services.cleanup_survey import Survey, rules_of
 from acme_manager.services.counters import Counters
+from acme_manager.services.fallback import Fallback
 from acme_manager.services.health import Findings, Health, in_time
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_keeper import IssuerKeeper
@@ -78,10 +80,12 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         progress=progress,
         clock=clock,
         settings=settings,
+        fallback=Fallback(settings=settings, issuers=issuers, dns=solvers),
     )
     rate_limits = RateLimits(ring, state, progress, clock, settings, registry)
     certificates, plans = Certificates(state, issuing, jobs, rate_limits), Plans(state, settings, clock)
     budgets = Budgets(settings, ring, clock)
+    BudgetCollector.on(registry, budgets)
     reconciler = Reconciler(
         storage=storage,
         state=state,
@@ -122,9 +126,12 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         tokens=tokens,
         cleanup=cleanup,
         challenges=HttpChallenges(ring, ring.leads),
-        preflight=Preflight(cluster=ring, state=state, jobs=jobs, issuers=issuers, dns=solvers, settings=settings),
+        preflight=Preflight(
+            cluster=ring, state=state, jobs=jobs, issuers=issuers, dns=solvers, settings=settings, budgets=budgets
+        ),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         issuers=issuers,
+        budgets=budgets,
         issuer_findings=findings,
         progress=progress,
         counters=counters,
@@ -157,8 +164,8 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         renewals=RenewalWorker(renewals=renewals, interval=interval, metrics=metrics),
     )
     ring_keys = Follower(lambda changed: ring.set_keyring(keyring(changed)))
-    parts = (solvers, keeper, ring_keys, Follower(settings.go_by), storage)  # what may take longest comes last
-    watcher = ConfigWatcher(config, ground.sources.read, parts, registry, ground.hangup)
+    parts = (solvers, keeper, ring_keys, storage)  # a login is the last that is tried
+    watcher = ConfigWatcher(settings, ground.sources.read, parts, registry, ground.hangup)
     health = IssuerHealth(issuers, findings)
     workers = [
         counters.run,

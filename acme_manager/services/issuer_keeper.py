@@ -60,8 +60,7 @@ class IssuerKeeper:
 
     async def start(self, config: Config) -> None:
         """Open what is configured at the start. Raises ConfigInvalid."""
-        async with self.prepared(config, config) as step:
-            step()
+        self._use({name: await self._nursery.start(self._hold, name, config) for name in config.issuers})
 
     @asynccontextmanager
     async def prepared(self, old: Config, new: Config) -> AsyncIterator[Callable[[], None]]:
@@ -77,8 +76,8 @@ class IssuerKeeper:
         def step() -> None:
             nonlocal unused
             unused = {}
-            before, self._held = self._held, {**kept, **opened}
-            self.issuers.replace({name: held.configured for name, held in self._held.items()})
+            before = self._held
+            self._use({**kept, **opened})
             for name in (before.keys() | opened.keys()) - kept.keys():
                 self._replaced(name)
             for name in before.keys() - kept.keys():
@@ -87,12 +86,15 @@ class IssuerKeeper:
         try:
             for name in new.issuers.keys() - kept.keys():
                 opened[name] = await self._nursery.start(self._hold, name, new)
-                if self._held:  # a start is no time to be particular: the other issuers are wanted
-                    await _read_account(name, opened[name].configured.issuer)
+                await _read_account(name, opened[name].configured.issuer)
             yield step
         finally:
             for held in unused.values():
                 held.end()
+
+    def _use(self, held: dict[str, _Held]) -> None:
+        self._held = held
+        self.issuers.replace({name: one.configured for name, one in held.items()})
 
     async def _hold(self, name: str, whole: Config, *, task_status: trio.TaskStatus[_Held]) -> None:
         config = whole.issuers[name]

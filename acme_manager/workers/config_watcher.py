@@ -17,7 +17,8 @@ from acme_manager.config.changes import RESTART, Change, changes
 from acme_manager.config.model import Config
 from acme_manager.errors import AcmeManagerError, Complaint, ConfigInvalid
 from acme_manager.metrics import ExactCounter
-from acme_manager.services.reconfiguring import Part, reconfigure
+from acme_manager.services.reconfiguring import Follower, Part, reconfigure
+from acme_manager.services.settings import Settings
 from acme_manager.structure import Bell
 
 _log = structlog.get_logger(__name__)
@@ -58,24 +59,25 @@ class _Seen:
 
 
 class ConfigWatcher:
-    """Compares what `read` finds with the configuration in use, and has `parts` go over to it.
+    """Compares what `read` finds with the settings in use, and has these and `parts` go over to it.
 
     `asked` rings when somebody wants an answer: then also old trouble is told again.
     """
 
     def __init__(
         self,
-        current: Config,
+        settings: Settings,
         read: Callable[[], Config],
         parts: Sequence[Part],
         registry: CollectorRegistry,
         asked: Bell,
     ) -> None:
-        self._current, self._read, self._parts, self._asked = current, read, parts, asked
+        self._settings, self._read, self._asked = settings, read, asked
+        self._parts = (*parts, Follower(settings.go_by))
         self._metrics = _Metrics.on(registry)
         self._rings = asked.rings
         self._said: object = None  # the trouble that was told last
-        self._in_use(current)
+        self._in_use(settings.config)
         self._metrics.taken.set_to_current_time()
 
     async def look(self) -> None:
@@ -85,14 +87,14 @@ class ConfigWatcher:
             self._said = None
         try:
             seen = await self._see()
-            if seen.config != self._current:
+            if seen.config != self._settings.config:
                 await trio.sleep(_SETTLED)
                 if await self._see() != seen:
                     _log.info("configuration is still being written, it is read again at the next look")
                     return
             if seen.config is None:
                 self._refuse(seen.complaints)
-            elif seen.config == self._current:
+            elif seen.config == self._settings.config:
                 if asked or self._said is not None:
                     _log.info("configuration in use is what the files say")
                 self._in_use(seen.config)
@@ -109,28 +111,29 @@ class ConfigWatcher:
             return _Seen(None, error.complaints)
 
     async def _apply(self, config: Config) -> None:
-        found = changes(self._current, config)
+        found = changes(self._settings.config, config)
         waiting = [change for change in found if change.path in RESTART]
         if waiting:
             self._postpone(waiting)
             return
         try:
-            with trio.fail_after(_PATIENCE):
-                await reconfigure(self._parts, self._current, config)
+            with trio.move_on_after(_PATIENCE):
+                await reconfigure(self._parts, self._settings.config, config)
         except ConfigInvalid as error:
             self._refuse(error.complaints)
-        except trio.TooSlowError:
-            self._refuse([Complaint("", f"not all parts of this node were ready for it within {_PATIENCE:g} s")])
         except AcmeManagerError as error:
             self._refuse([Complaint("", str(error))])
         else:
+            if self._settings.config is not config:
+                self._refuse([Complaint("", f"not all parts of this node were ready for it within {_PATIENCE:g} s")])
+                return
             self._in_use(config)
             self._metrics.reloads.inc()
             self._metrics.taken.set_to_current_time()
             _log.info("configuration applied", changed="; ".join(map(str, found)))
 
     def _in_use(self, config: Config) -> None:
-        self._current, self._said = config, None
+        self._said = None
         self._metrics.error.set(0)
         self._metrics.restart.set(0)
         self._metrics.hash.set(int(config.digest[:_HASH_DIGITS] or "0", 16))

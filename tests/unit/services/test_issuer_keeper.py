@@ -87,7 +87,7 @@ async def test_an_issuer_comes_and_goes_and_the_others_stay_as_they_are(
         with pytest.raises(InvalidRequest, match="issuer"):
             here.issuers.get("b")
         await here.change(second, third)
-        assert (here.issuers.names(), sorted(here.replaced)) == (["a"], ["a", "b", "b", "c", "c"])
+        assert (here.issuers.names(), sorted(here.replaced)) == (["a"], ["b", "c", "c"])
 
 
 async def test_one_that_is_removed_may_finish_its_orders_before_it_is_closed(
@@ -146,7 +146,6 @@ async def test_one_that_can_not_be_opened_leaves_everything_as_it_was(autojump_c
     async with stage() as here:
         await here.keeper.start(config("a", "b"))
         a = here.issuers.get("a")
-        here.replaced.clear()
         with pytest.raises(ConfigInvalid, match="wrong"):
             await here.change(config("a", "b"), config("a", "c", "d", contact="wrong"))
         with pytest.raises(ConfigInvalid, match=r"issuer\.c: the account can't be read"):

@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
 from acme_manager.errors import Complaint, ConfigInvalid
-from acme_manager.services.reconfiguring import Follower
 from acme_manager.services.settings import Settings
 from acme_manager.structure import Bell
 from acme_manager.workers.config_watcher import ConfigWatcher
@@ -51,8 +50,7 @@ class Stage:
         self.files = list(configs)
         self.settings, self.part = Settings(FIRST), Reluctant()
         self.registry, self.asked = CollectorRegistry(), Bell()
-        parts = (Follower(self.settings.go_by), self.part)
-        self.watcher = ConfigWatcher(FIRST, self._read, parts, self.registry, self.asked)
+        self.watcher = ConfigWatcher(self.settings, self._read, [self.part], self.registry, self.asked)
 
     def _read(self) -> Config:
         found = self.files.pop(0) if len(self.files) > 1 else self.files[0]
