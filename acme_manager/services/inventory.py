@@ -118,13 +118,13 @@ class Inventory:
 
     def _of_events(self, rows: list[_Row]) -> Iterator[tuple[Family, Series]]:
         """Counts outlive their certificates for a while, and are 0 before anything has happened."""
-        counts = dict(self._counters.values())
-        texts = {row.labels: row.identity for row in rows}
-        texts |= {labels: _identity(labels) for _, labels in counts if labels not in texts}
+        counts, known = dict(self._counters.values()), {row.labels for row in rows}
+        gone = {_identity(labels): labels for _, labels in counts if labels not in known}
+        all = gone | {row.identity: row.labels for row in rows}
 
         def counted(*events: str, more: str = "") -> Series:
             return (
-                (text + more, sum(counts.get((event, labels), 0) for event in events)) for labels, text in texts.items()
+                (text + more, sum(counts.get((event, labels), 0) for event in events)) for text, labels in all.items()
             )
 
         yield CREATIONS, counted(CREATED)
@@ -179,9 +179,7 @@ def _row(certificate: Certificate, renewal: RenewalState, policy: Policy, now: d
         "encryption": certificate.encryption,
         "serial": certificate.serial,
     }
-    # Another try puts the next one off, but not what was due in the first place.
     known = renewal.of(certificate.fingerprint)
-    planned = plan(certificate, RenewalState(leaf=known.leaf, ari=known.ari), policy, now)
     return _Row(
         certificate=certificate,
         renewal=renewal,
@@ -190,10 +188,19 @@ def _row(certificate: Certificate, renewal: RenewalState, policy: Policy, now: d
         identity=_identity(labels),
         facts=label_text(with_user_labels(facts, certificate.labels)),
         expires=_seconds(certificate.expires),
-        due=None if planned is None else planned.due.timestamp(),
+        due=_due(certificate, known, policy, now),
         failures=known.failures,
         cause=known.cause,
     )
+
+
+def _due(certificate: Certificate, renewal: RenewalState, policy: Policy, now: datetime) -> float | None:
+    """When it was due in the first place: another try puts the next one off, but not this."""
+    try:
+        planned = plan(certificate, RenewalState(leaf=renewal.leaf, ari=renewal.ari), policy, now)
+    except (OverflowError, ValueError):  # times near the ends of the calendar, as Go's zero time in a foreign record
+        return None
+    return None if planned is None else planned.due.timestamp()
 
 
 def _named(labels: Labels) -> dict[str, str]:

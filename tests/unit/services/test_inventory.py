@@ -86,8 +86,10 @@ async def test_days_are_fractions_and_go_below_zero(shelf: Shelf) -> None:
         certificate(name="short", expires=format_time(NOW + timedelta(hours=160))),
         certificate(name="dead", expires=format_time(NOW - timedelta(hours=12))),
         certificate(name="foreign", expires="soon"),
+        certificate(name="zero", expires="0001-01-01 00:00:00 +0000 UTC"),
     )
     days = {labels["name"]: value for labels, value in (await shelf.read())["certificate_expiry"]}
+    assert days.pop("zero") < -700_000
     assert days == {"short": 6.66667, "dead": -0.5}
 
 
@@ -164,10 +166,15 @@ async def test_records_that_contradict_their_keys_do_not_break_the_scrape(shelf:
     shelf.state.certificates.put("alice/le/example.com", certificate())
     shelf.state.certificates.put("alice/le/other.example", certificate(serial="0b"))
     shelf.keep(certificate(domain='a"} 1\nx 1', labels="a=\ud800"))
-    assert [labels["domain"] for labels, _ in (await shelf.read())["certificate_total"]] == [
-        'a"} 1\nx 1',
-        "example.com",
-    ]
+    shelf.keep(certificate(owner="o" * 300 + "1"), certificate(owner="o" * 300 + "2"))
+    found = await shelf.read()
+    for name in ("certificate_total", "certificate_created"):
+        assert {(labels["owner"][:5], labels["domain"]) for labels, _ in found[name]} == {
+            ("alice", 'a"} 1\nx 1'),
+            ("alice", "example.com"),
+            ("ooooo", "example.com"),
+        }
+        assert len(found[name]) == 3
 
 
 async def test_tokens_show_who_may_do_what_until_when_but_no_secret(shelf: Shelf) -> None:
