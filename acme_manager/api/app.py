@@ -10,7 +10,18 @@ from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from acme_manager.api import certificates, check, cleanup, cluster, rate_limits, resync, swagger, system, tokens
+from acme_manager.api import (
+    certificates,
+    check,
+    cleanup,
+    cluster,
+    issuers,
+    rate_limits,
+    resync,
+    swagger,
+    system,
+    tokens,
+)
 from acme_manager.api.forward import EXTENSION, Forwarder
 from acme_manager.api.observe import Observer, request_id
 from acme_manager.api.problems import problem_response
@@ -40,7 +51,7 @@ def build_app(services: Services, settings: ApiSettings, forwarder: Forwarder) -
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
-    for module in (certificates, check, tokens, rate_limits, resync, cleanup, cluster, system, swagger):
+    for module in (certificates, check, tokens, issuers, rate_limits, resync, cleanup, cluster, system, swagger):
         app.register_blueprint(module.routes)
     return app
 

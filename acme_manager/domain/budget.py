@@ -153,6 +153,23 @@ class Bucket:
         """The name in a Ledger of the CA's own word on when to come back."""
         return f"paused/{self.key}"
 
+    @property
+    def shown(self) -> str:
+        """`about` without what tells sets apart that begin alike."""
+        return self.about.partition(" #")[0]
+
+    @classmethod
+    def of(cls, key: str) -> Bucket | None:
+        """Whose name that is, if it is the name of a bucket."""
+        kind, _, about = key.partition("/")
+        return cls(Kind(kind), about) if kind in set(Kind) else None
+
+    @classmethod
+    def of_pause(cls, key: str) -> Bucket | None:
+        """Likewise, of a pause."""
+        paused, _, inner = key.partition("/")
+        return cls.of(inner) if paused == "paused" else None
+
     def in_words(self, limit: Limit) -> str:
         """What there is a limit of, for people."""
         per = str(limit).replace("/", " per ", 1).split(" ", 1)
@@ -198,7 +215,7 @@ def wait(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> tuple[
     for bucket in {ACCOUNT: None, **dict.fromkeys(_asked(limits, wanted))}:
         paused = ledger.get(bucket.pause, at) - at
         if paused > longest:
-            longest, reason = paused, f"the CA told us to wait{f' ({bucket.about})' if bucket.about else ''}"
+            longest, reason = paused, f"the CA told us to wait{f' ({bucket.shown})' if bucket.about else ''}"
     return longest, reason
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from acme_manager.config.model import IssuerConfig
 from acme_manager.domain import budget
 from acme_manager.domain.budget import Limits, Wanted
 from acme_manager.domain.names import Identifier
@@ -42,6 +43,10 @@ class Budgets:
         with self._shared.watch(_PREFIX, self._changed):
             yield
 
+    def now(self) -> datetime:
+        """The instant that `wait` would reckon from."""
+        return self._clock.now()
+
     def limits(self, issuer: str) -> Limits:
         """What that CA allows; everything, where it is not configured any more."""
         config = self._settings.issuers.get(issuer)
@@ -51,12 +56,18 @@ class Budgets:
         """What is known of that CA. A view."""
         return self._ledgers.get(issuer, {})
 
-    def issuers(self) -> list[str]:
-        """The configured ones, sorted."""
-        return sorted(self._settings.issuers)
+    def configs(self) -> Mapping[str, IssuerConfig]:
+        """The issuers there are, by name."""
+        return self._settings.issuers
 
     def wait(
-        self, issuer: str, identifiers: Iterable[Identifier], *, renewal: bool = False, ari: bool = False, urgent: bool = False
+        self,
+        issuer: str,
+        identifiers: Iterable[Identifier],
+        *,
+        renewal: bool = False,
+        ari: bool = False,
+        urgent: bool = False,
     ) -> tuple[float, str]:
         """Seconds until there is room for an order, and whose limit says so: 0.0 and "" when there is room.
 

@@ -8,6 +8,7 @@ import attrs
 from prometheus_client import CollectorRegistry
 
 from acme_manager.ports import Clock, Cluster
+from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.cleanup import Cleanup
@@ -37,6 +38,7 @@ class Services:
     health: Health
     preflight: Preflight
     issuers: Issuers
+    budgets: Budgets
     issuer_findings: IssuerFindings
     progress: Progress
     counters: Counters

@@ -70,6 +70,7 @@ async def open_api(
                 "health": Health({"storage": opened.state.health}),
                 "preflight": preflight(opened),
                 "issuers": opened.issuing.issuers,
+                "budgets": opened.budgets,
                 "issuer_findings": opened.findings,
                 "progress": opened.progress,
                 "counters": opened.counters,

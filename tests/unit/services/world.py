@@ -14,10 +14,12 @@ from prometheus_client import CollectorRegistry
 from acme_manager.config.model import Common, Config, DnsConfig, IssuerConfig, VaultConfig
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.solver import DnsSolvers
+from acme_manager.domain.budget import PRESETS
 from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
 from acme_manager.ports import Clock
 from acme_manager.ring.alone import Alone
+from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
@@ -50,6 +52,13 @@ def settings_with(common: Common, *issuers: IssuerConfig) -> Settings:
     return Settings(Config(common=common, issuers={one.name: one for one in issuers}, vault=vault))
 
 
+def with_limits(settings: Settings, preset: str, issuer: str = "test") -> Settings:
+    """Give an issuer the limits of a preset."""
+    limited = attrs.evolve(settings.issuers[issuer], limits=PRESETS[preset])
+    settings.config = attrs.evolve(settings.config, issuers={**settings.issuers, issuer: limited})
+    return settings
+
+
 class FixedClock:
     def now(self) -> datetime:
         return NOW
@@ -66,6 +75,7 @@ class MovableClock:
 @attrs.frozen(kw_only=True)
 class World:
     cluster: Alone
+    budgets: Budgets
     storage: MemoryStorage
     ca: MemoryCa
     state: State
@@ -106,7 +116,8 @@ async def open_world(
         dns_solver=lambda _name: challenges,
     )
     settings = settings_with(attrs.evolve(common or Common(), api_key_hash=hash_secret("admin")), config, bare)
-    with state.following():
+    budgets = Budgets(settings, cluster, clock)
+    with state.following(), budgets.following():
         issuing = Issuing(
             cluster=cluster,
             store=CertificateStore(storage, state, "certificates"),
@@ -131,6 +142,7 @@ async def open_world(
         )
         world = World(
             cluster=cluster,
+            budgets=budgets,
             storage=storage,
             ca=ca,
             state=state,
