@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -111,7 +112,10 @@ class Asking:
             known = self._state.renewal(certificate)
             pause = min(_FIRST_PAUSE * 2 ** min(known.ask_failures, 20), _RARELY) * (1 + 0.1 * spread(key))
             said = str(error) or f"no answer within {_PATIENCE:g} s"
-            _log.info("renewal window not learnt", key=key, issuer=issuer, error=said, again_in=pause.total_seconds())
+            level = logging.DEBUG if known.ask_failures else logging.INFO
+            _log.log(
+                level, "renewal window not learnt", key=key, issuer=issuer, error=said, again_in=pause.total_seconds()
+            )
             changes = {"ask_at": self._clock.now() + pause, "ask_failures": known.ask_failures + 1}
             self._keep(key, leaf, changes)
             return

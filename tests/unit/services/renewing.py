@@ -92,7 +92,7 @@ async def open_renewing(
             settings=settings,
             clock=clock,
             metrics=RenewalMetrics.on(registry),
-            interval=1800.0,
+            interval=6 * HOUR,
         )
         yield Renewing(
             world=opened,
@@ -101,5 +101,5 @@ async def open_renewing(
             plans=plans,
             room=room,
             registry=registry,
-            run=RenewalWorker(renewals=renewals, interval=1800.0, metrics=WorkerMetrics.on(registry)),
+            run=RenewalWorker(renewals=renewals, interval=6 * HOUR, metrics=WorkerMetrics.on(registry)),
         )
