@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,8 @@ def _plugin(raw: dict[Any, Any], *, allow_unverified: bool) -> Iterator[Problem]
         return  # said where the value is read
 
 
-def issuer(name: str, raw: dict[Any, Any]) -> Iterator[Problem]:
-    """`issuer.<name>`."""
+def issuer(name: str, raw: dict[Any, Any], named: Collection[Any]) -> Iterator[Problem]:
+    """`issuer.<name>`; `named` are all issuers of the file."""
     if not re.fullmatch(r"[^\s/\\\x00-\x1f\x7f]+", name) or name in {".", ".."}:
         yield (), "must have a name without blanks and slashes: it is part of paths and URLs"
     if raw.get("dns_challenge") and raw.get("http_challenge"):
@@ -82,6 +82,14 @@ def issuer(name: str, raw: dict[Any, Any]) -> Iterator[Problem]:
         for key in ("kid", "hmac"):
             if raw.get(key) in (None, ""):
                 yield (key,), "is missing: with 'eab: true' it must be what the CA gave you"
+
+
+    fallback = raw.get("fallback")
+    for index, other in enumerate(fallback if isinstance(fallback, list) else ()):
+        if other == name:
+            yield ("fallback", index), "must be another issuer: none can stand in for itself"
+        elif isinstance(other, str) and other not in named:
+            yield ("fallback", index), f"'{other}' is no issuer of this file; there are: {', '.join(map(str, named))}"
 
 
 def vault(raw: dict[Any, Any]) -> Iterator[Problem]:

@@ -62,7 +62,7 @@ def _issuers(reading: _Reading, raw: Any) -> dict[str, IssuerConfig]:
             continue
 
         def check(raw: dict[Any, Any], name: str = name) -> Iterable[Problem]:
-            return checks.issuer(name, raw)
+            return checks.issuer(name, raw, named)
 
         issuer = reading.section(steps, inner, IssuerConfig, check, name=name)
         if issuer is not None:

@@ -76,6 +76,7 @@ class IssuerConfig:
     ca_bundle: Path | None = None  # PEM; trusted for this CA in addition to the system's roots
     max_orders: int = 8  # orders in flight at once
     preferred_chain: str = ""  # common name of the issuer at the top of the chain to prefer
+    fallback: tuple[str, ...] = ()  # issuers that stand in while this one can't, in their order
     limits: Limits = attrs.field(  # the CA's rate limits, which we stay below
         default=attrs.Factory(lambda self: preset_for(urlsplit(self.ca_dir_url).hostname or ""), takes_self=True)
     )

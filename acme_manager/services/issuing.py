@@ -36,6 +36,7 @@ from acme_manager.errors import (
     StorageUnavailable,
 )
 from acme_manager.ports import Clock, Cluster, Issued, OrderRequest, PlacedOrder, Step
+from acme_manager.services.fallback import Fallback
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Flight
 from acme_manager.services.journal import Journal, OrderRecord
@@ -63,6 +64,7 @@ class Issuing:
     progress: Progress
     clock: Clock
     settings: Settings
+    fallback: Fallback
     unfinished: dict[str, OrderRecord] = attrs.field(factory=dict)  # by the certificate's key
 
     @property
@@ -102,7 +104,7 @@ class Issuing:
             record = None
         if record is None:
             record = await self._prepare(wanted, current, version, revoke=revoke)
-        issued = await self._order(record)
+        record, issued = await self._order_somewhere(record)
         stored = self._finish(record, issued)
         await self._keep(stored, record, flight)
         self.progress.publish(wanted.id, Step.STORED)
@@ -110,7 +112,7 @@ class Issuing:
         _log.info(
             "certificate issued",
             key=wanted.id.key,
-            issuer=wanted.issuer,
+            issuer=record.ordered.issuer,
             serial=stored.certificate.serial,
             expires=stored.certificate.expires,
             renewal_date=stored.certificate.renewal_date,
@@ -122,7 +124,7 @@ class Issuing:
 
     async def _abandon(self, record: OrderRecord) -> None:
         """Clean up after an order whose certificate nobody wants any more."""
-        await self.issuers.solver_for(record.certificate).remove(record.order.traces)
+        await self.issuers.solver_for(record.ordered).remove(record.order.traces)
         await self._forget(record)
 
     async def _prepare(
@@ -144,11 +146,40 @@ class Issuing:
             order=PlacedOrder(""),
         )
 
+    async def _order_somewhere(self, record: OrderRecord) -> tuple[OrderRecord, Issued]:
+        """With the certificate's own issuer, or with one that stands in for it. Raises what the first one raises."""
+        first: AcmeManagerError | None = None
+        tried = {record.ordered.issuer}
+        while True:
+            try:
+                return record, await self._order(record)
+            except AcmeManagerError as error:
+                failure = error
+            first = first or failure
+            following = await self.fallback.after(failure, record.certificate, tried)
+            if following is None:
+                raise first
+            record = await self._move(record, following)
+
+    async def _move(self, record: OrderRecord, ordered: Certificate) -> OrderRecord:
+        """The record of an order that is to be placed with another issuer.
+
+        It replaces the last one in the journal once it is placed; what the last one left in DNS is taken away before.
+        """
+        left = self.unfinished.get(record.certificate.id.key)
+        if left is not None:
+            try:
+                await self.issuers.solver_for(left.ordered).remove(left.order.traces)
+            except AcmeManagerError as error:
+                _log.warning("challenge records left behind", key=record.certificate.id.key, error=str(error))
+        stand_in = ordered if ordered != record.certificate else None
+        return attrs.evolve(record, stand_in=stand_in, replaces="", order=PlacedOrder(""))
+
     async def _order(self, record: OrderRecord) -> Issued:
-        wanted = record.certificate
+        wanted, ordered = record.certificate, record.ordered
         copy = self.spool.load(wanted.id) if record.order.url else ""
         if copy and belong_together(copy, record.csr):
-            await self.issuers.solver_for(wanted).remove(record.order.traces)
+            await self.issuers.solver_for(ordered).remove(record.order.traces)
             return Issued(copy, "")
 
         async def placed(order: PlacedOrder) -> None:
@@ -160,15 +191,15 @@ class Issuing:
         request = OrderRequest(
             identifiers=wanted.identifiers,
             csr=record.csr,
-            days=wanted.days,
-            profile=wanted.profile,
+            days=ordered.days,
+            profile=ordered.profile,
             replaces=record.replaces,
         )
         try:
             with trio.fail_after(self.common.cert_timeout):
-                return await self.issuers.get(wanted.issuer).issue(
+                return await self.issuers.get(ordered.issuer).issue(
                     request,
-                    self.issuers.solver_for(wanted),
+                    self.issuers.solver_for(ordered),
                     placed=placed,
                     step=lambda step: self.progress.publish(wanted.id, step),
                     resume=record.order if record.order.url else None,
@@ -178,7 +209,7 @@ class Issuing:
                 f"the order was not finished within {self.common.cert_timeout:g} s (common.cert_timeout);"
                 " it is taken up again by the next request"
             ) from None
-        except IssuerUnavailable:
+        except (IssuerUnavailable, StorageUnavailable):
             raise  # the order may still come to something: its record stays
         except AcmeManagerError:
             with trio.move_on_after(_FORGET_SECONDS, shield=True):
@@ -200,6 +231,7 @@ class Issuing:
             renewal_date=format_time(renewal_time(facts.not_before, facts.not_after, window, wanted.id.key)),
             updated_at=milliseconds(at),
             issued_at=milliseconds(at),
+            issued_by=record.stand_in.issuer if record.stand_in else "",
         )
         return StoredCertificate(
             certificate=certificate, cert=cert, ca_issuer=rest, url=issued.url, private_key=record.private_key

@@ -29,7 +29,13 @@ class OrderRecord:
     expected: int  # the version of the secret that the new certificate follows
     revoke: bool = False  # the certificate of that version, once the new one is kept
     replaces: str = attrs.field(default="", repr=False)  # PEM of the leaf that the CA is told it takes the place of
+    stand_in: Certificate | None = None  # the same, as an issuer is asked for it that stands in for its own
     order: PlacedOrder
+
+    @property
+    def ordered(self) -> Certificate:
+        """The certificate as the issuer knows it that the order is placed at."""
+        return self.stand_in or self.certificate
 
 
 class Journal:
@@ -65,6 +71,7 @@ def _to_json(record: OrderRecord) -> dict[str, Any]:
         "order_expected": record.expected,
         "order_revoke": record.revoke,
         "order_replaces": record.replaces,
+        "order_stand_in": certificate_to_json(record.stand_in) if record.stand_in else None,
         "private_key": record.private_key,
     }
 
@@ -77,5 +84,6 @@ def _from_json(value: Mapping[str, Any]) -> OrderRecord:
         expected=int(value["order_expected"]),
         revoke=bool(value.get("order_revoke")),
         replaces=value.get("order_replaces") or "",
+        stand_in=certificate_from_json(value["order_stand_in"]) if value.get("order_stand_in") else None,
         order=PlacedOrder(value["order_url"], tuple(value.get("order_traces") or ())),
     )

@@ -19,6 +19,7 @@ from acme_manager.ring.alone import Alone
 from acme_manager.services.asking import Asking
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.fallback import Fallback
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
@@ -35,6 +36,7 @@ from acme_manager.services.store import CertificateStore
 from acme_manager.storage.memory import MemoryStorage
 from tests.bench import machine
 from tests.bench.figures import say, spread, table
+from tests.fakes.dns import MemoryLookup, memory_dns
 
 _LIFE = timedelta(days=90)
 _NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -131,6 +133,7 @@ def _renewals(clock: _Clock, state: State) -> Renewals:
         progress=Progress(),
         clock=clock,
         settings=settings,
+        fallback=Fallback(settings=settings, issuers=issuers, dns=memory_dns(MemoryLookup({}))),
     )
     limits = RateLimits(cluster, state, issuing.progress, clock, settings, CollectorRegistry())
     return Renewals(

@@ -467,3 +467,14 @@ def test_a_file_in_another_encoding_is_refused_with_the_line(tmp_path: Path) -> 
     path.write_bytes(b"common:\n  a: \xe9\n")
     with pytest.raises(ConfigInvalid, match=r"is not UTF-8 \(line 2\)"):
         load(path, {})
+
+
+def test_a_fallback_has_to_be_another_issuer_of_the_file(file: File) -> None:
+    file.content["issuer"]["other"] = {"ca_dir_url": "https://other.example/dir"}
+    file.content["issuer"]["le"]["fallback"] = ["other"]
+    assert file.load().issuers["le"].fallback == ("other",)
+    file.content["issuer"]["le"]["fallback"] = ["other", "le", "nobody"]
+    said = file.complaints()
+    assert sorted(said) == ["issuer.le.fallback[1]", "issuer.le.fallback[2]"]
+    assert said["issuer.le.fallback[1]"].startswith("must be another issuer")
+    assert said["issuer.le.fallback[2]"].startswith("'nobody' is no issuer of this file; there are: le, other")

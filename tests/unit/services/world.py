@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
+from acme_manager.services.fallback import Fallback
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
@@ -40,6 +41,7 @@ from acme_manager.services.store import CertificateStore
 from acme_manager.services.tokens import Tokens
 from acme_manager.storage.memory import MemoryStorage
 from tests.fakes.ca import MemoryCa
+from tests.fakes.dns import MemoryLookup, memory_dns
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ALICE = Token(id="t-alice", token_hash=hash_secret("s"), username="alice", scope=tuple(Scope))
@@ -103,19 +105,26 @@ async def open_world(
     load: bool = True,
     lead: bool = True,
     clock: Clock | None = None,
+    fallback: Mapping[str, MemoryCa] | None = None,
+    lookup: MemoryLookup | None = None,
 ) -> AsyncIterator[World]:
+    """`fallback` are the CAs that stand in for the issuer `test`; `lookup` knows the CAA records."""
+    fallback = fallback or {}
     storage = storage or MemoryStorage(FixedClock())
     cluster, clock = Alone(), clock or FixedClock()
     ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster, cluster.leads), Jobs()
     progress, registry = Progress(), CollectorRegistry()
-    config = IssuerConfig(name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring")
+    config = IssuerConfig(
+        name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring", fallback=tuple(fallback)
+    )
+    others = [IssuerConfig(name=name, ca_dir_url="https://b.test/dir", http_challenge="kvring") for name in fallback]
     bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
     issuers = Issuers(
-        {one.name: ConfiguredIssuer(one, ca) for one in (config, bare)},
+        {one.name: ConfiguredIssuer(one, fallback.get(one.name, ca)) for one in (config, bare, *others)},
         http_solver=challenges,
         dns_solver=lambda _name: challenges,
     )
-    settings = settings_with(attrs.evolve(common or Common(), api_key_hash=hash_secret("admin")), config, bare)
+    settings = settings_with(attrs.evolve(common or Common(), api_key_hash=hash_secret("admin")), config, bare, *others)
     budgets = Budgets(settings, cluster, clock)
     with state.following(), budgets.following():
         issuing = Issuing(
@@ -127,6 +136,7 @@ async def open_world(
             progress=progress,
             clock=clock,
             settings=settings,
+            fallback=Fallback(settings=settings, issuers=issuers, dns=memory_dns(lookup or MemoryLookup({}))),
         )
         rate_limits = RateLimits(cluster, state, progress, clock, settings, registry)
         certificates = Certificates(state, issuing, jobs, rate_limits)
