@@ -243,6 +243,24 @@ async def test_a_revocation_that_fails_is_repeated_with_the_next_order() -> None
         assert await world.storage.list(ORDERS) == []
 
 
+@pytest.mark.parametrize("error", [IssuerUnavailable("away"), StorageUnavailable("the account can't be read")])
+async def test_an_order_whose_issuer_can_not_go_on_just_now_stays_written_down(error: Exception) -> None:
+    failing = True
+
+    async def before(step: str) -> None:
+        if step == "finalize" and failing:
+            raise error
+
+    async with open_world(before=before) as world:
+        with pytest.raises(type(error)):
+            await world.certificates.request(ALICE, wish())
+        assert len(await world.storage.list(ORDERS)) == 1
+        failing = False
+        await world.certificates.request(ALICE, wish())
+        assert world.ca.resumed == world.ca.placed
+        assert await world.storage.list(ORDERS) == []
+
+
 async def test_an_update_of_what_is_not_there_is_not_found() -> None:
     async with open_world() as world:
         with pytest.raises(CertificateNotFound):
