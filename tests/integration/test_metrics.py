@@ -175,7 +175,7 @@ def test_every_metric_that_is_spoken_of_exists(shown: Shown, file: str) -> None:
 def test_the_table_of_metrics_is_complete_and_right(shown: Shown) -> None:
     told = {name: (type, labels) for name, type, labels in _rows()}
     there = {name: type for name, type in shown.families.items() if name.startswith("acme_manager_")}
-    assert set(told) ^ set(there) == set()
+    assert set(told) ^ set(there) == set(), "docs/monitoring.md and the node do not agree on these"
     for name, type in there.items():
         samples = [one for one in (name, f"{name}_count") if one in shown.samples]
         labels = set().union(*(shown.samples[one] for one in samples)) - {"team", "label_issuer", "label_job"}
