@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx
 
+from acme_manager.domain.token import split_bearer
 from tests.integration.cluster.asking import STAMP, path_of, tokens_shown_by, wish
 from tests.integration.site import eventually, names
-from tests.parts.cluster import leader_told_by, members_told_by, open_cluster
-from tests.parts.node import Node
+from tests.parts.cluster import Cluster, leader_told_by, members_told_by, open_cluster
+from tests.parts.node import AS_ADMINISTRATOR, Node
+from tests.parts.openbao import OpenBao
 
 METADATA = "/api/v1/certificate/metadata"
 
@@ -35,8 +37,8 @@ async def test_three_nodes_agree_on_who_is_there_who_leads_and_who_may_ask(tmp_p
             await eventually(partial(opens, node, token), within=2)
 
 
-async def test_a_write_through_any_node_is_seen_there_at_once_and_everywhere_soon(tmp_path: Path) -> None:
-    async with open_cluster(tmp_path) as cluster:
+async def test_a_change_is_seen_on_every_node_whether_asked_for_or_due_or_made_by_hand(tmp_path: Path) -> None:
+    async with open_cluster(tmp_path, flags=("-check-token-interval=500ms",)) as cluster:
         leader = await cluster.wait_for_leader()
         for node in cluster.nodes:
             domain = f"by-{node.name}.example.test"
@@ -53,8 +55,41 @@ async def test_a_write_through_any_node_is_seen_there_at_once_and_everywhere_soo
         follower = cluster.others(leader)[0]
         async with follower.client() as client:
             gone = f"by-{leader.name}.example.test"
-            assert (await client.delete(path_of(gone))).status_code == 204
+            assert (await client.delete(path_of(gone), params={"revoke": "true"})).status_code == 204
             assert (await client.get(path_of(gone))).status_code == 404
+        for node in cluster.nodes:  # each PUT came with another CSR
+            await eventually(partial(has_counted, node, created=6, revoke=1), within=5)
+        await tokens_end_in_time(cluster, follower)
+        await changes_by_hand_are_taken_up(cluster, follower)
+
+
+async def tokens_end_in_time(cluster: Cluster, asked: Node) -> None:
+    token = await asked.new_token("dave", duration="1s")
+    id, _ = split_bearer(token)
+    await eventually(partial(holds_nothing, cluster.bao, "tokens/dave"), within=10)
+    for node in cluster.nodes:
+        await eventually(partial(knows_not, node, id), within=2)
+        assert not await opens(node, token)
+
+
+async def changes_by_hand_are_taken_up(cluster: Cluster, asked: Node) -> None:
+    """In Vault somebody deletes a certificate and a token, and a node of the Go program would write another one."""
+    kept, deleted = (f"by-{node.name}.example.test" for node in cluster.others(await cluster.wait_for_leader()))
+    bearer = await asked.new_token("erin")
+    [token] = await cluster.bao.keys("tokens/erin")
+    secret = await cluster.bao.read(f"certificates/alice/pebble/{kept}")
+    assert secret is not None
+    await cluster.bao.write("certificates/alice/by-hand", secret | {"name": "by-hand"})
+    await cluster.bao.api("DELETE", f"secret/data/certificates/alice/pebble/{deleted}")
+    await cluster.bao.api("DELETE", f"secret/data/tokens/erin/{token}")
+    async with asked.anonymous(**AS_ADMINISTRATOR) as client:
+        found = (await client.post("/api/v1/operations/resync")).raise_for_status().json()
+    assert found["certificates_changed"]["keys"] == ["alice/by-hand"]
+    assert found["certificates_gone"]["keys"] == [f"alice/pebble/{deleted}"]
+    assert found["tokens_gone"]["keys"] == [token]
+    for node in cluster.nodes:
+        await eventually(partial(lists, node, {(kept, ""), (kept, "by-hand")}), within=2)
+        assert not await opens(node, bearer)
 
 
 async def test_http_01_is_answered_by_whichever_node_the_ca_asks(tmp_path: Path) -> None:
@@ -83,6 +118,27 @@ async def test_a_node_that_starts_without_storage_has_its_state_from_the_others(
         assert {one["serial"] for one in listed} == {created.json()["serial"], meanwhile["serial"]}
         assert await tokens_shown_by(late) == await tokens_shown_by(leader)
         assert await leader_told_by(late) == leader.name
+
+
+async def has_counted(node: Node, **counts: int) -> bool:
+    async with node.anonymous() as client:
+        text = (await client.get("/metrics")).text
+    found = {name: re.findall(rf"^acme_manager_certificate_{name}{{.*}} (\S+)$", text, re.MULTILINE) for name in counts}
+    return {name: sum(map(float, values)) for name, values in found.items()} == counts
+
+
+async def holds_nothing(bao: OpenBao, prefix: str) -> bool:
+    return not await bao.keys(prefix)
+
+
+async def knows_not(node: Node, token_id: str) -> bool:
+    return token_id not in await tokens_shown_by(node)
+
+
+async def lists(node: Node, expected: set[tuple[str, str]]) -> bool:
+    async with node.client() as client:
+        listed = (await client.get(METADATA)).json()
+    return {(one["domain"], one.get("name", "")) for one in listed} == expected
 
 
 async def opens(node: Node, token: str) -> bool:
