@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import trio
 from quart import Blueprint, Response
 
 from acme_manager.api.auth import require_api_key
@@ -13,6 +14,7 @@ from acme_manager.api.schemas import ResyncAnswer
 
 routes = Blueprint("resync", __name__, url_prefix="/api/v1/operations")
 
+_PATIENCE = 240.0  # seconds; a hundred thousand secrets take a minute or two
 _MOST = 1000  # keys in each list of the answer; the counts are exact
 
 
@@ -25,7 +27,8 @@ async def resync() -> Response:
     The leader does this by itself every `-check-renewal-interval`; asking for it helps after a change by hand.
     """
     require_api_key()
-    done = await services().resync()
+    with trio.fail_after(_PATIENCE):
+        done = await services().resync()
     changed = {
         name: {"count": len(keys), "keys": sorted(keys)[:_MOST]}
         for name, keys in (

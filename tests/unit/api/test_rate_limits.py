@@ -39,6 +39,25 @@ async def test_the_administrator_sees_everybody_and_an_owner_what_is_its_own() -
         assert [(one["Owner"], one["Name"]) for one in own] == [("bob", "web")]
 
 
+async def test_one_order_too_many_is_answered_as_the_go_program_does() -> None:
+    async with open_api(common=attrs.evolve(LIMITED, rate_limit_max_requests=1)) as api:
+        wanted = {"issuer": "test", "domain": "example.com"}
+        for method in ("POST", "PUT"):
+            answered = await api.client.open("/api/v1/certificate", method=method, json=wanted, headers=api.token())
+            wanted["san"] = "b.example.com"
+        assert answered.status_code == 429
+        assert answered.headers["Retry-After"] == "3600"
+        problem = await answered.get_json()
+        assert problem["type"] == "/problems/rate-limited"
+        assert problem["error"] == problem["err"] == "rate limit exceeded, retry after 3600s"
+        assert {name: problem[name] for name in ("owner", "issuer", "domain", "name")} == {
+            "owner": "alice",
+            "issuer": "test",
+            "domain": "example.com",
+            "name": "",
+        }
+
+
 @pytest.mark.parametrize("headers", [{}, {"X-API-Key": "guess"}, {"Authorization": "Bearer guess"}])
 async def test_nobody_else_sees_anything(headers: dict[str, str]) -> None:
     async with open_api() as api:
