@@ -215,6 +215,23 @@ async def test_a_secret_that_is_written_to_meanwhile_waits_for_the_next_round() 
         assert await it.destroyed() == [1]
 
 
+async def test_a_secret_that_was_made_anew_meanwhile_is_not_revoked_for_what_it_held() -> None:
+    class Reborn(MemoryStorage):
+        seen = False
+
+        async def get(self, key: str, version: int | None = None) -> Versioned:
+            if version == 1 and self.seen:
+                return Versioned(secret(80), 1)
+            self.seen = self.seen or version == 1
+            return await super().get(key, version)
+
+    storage = Reborn(MovableClock())
+    await put(storage, WEB, secret(5), secret(60))
+    async with open_cleaning(storage) as it:
+        await it.cleanup.round()
+        assert it.revoked == []
+
+
 async def test_a_ca_that_does_not_answer_is_asked_once_a_round_and_hinders_nothing_else() -> None:
     asked: list[str] = []
 
