@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 import attrs
 import structlog
 import trio
 
 from acme_manager.dns.solver import DnsSolvers
+from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.finding import Finding
-from acme_manager.domain.names import Identifier
 from acme_manager.domain.request import CertificateParams
 from acme_manager.domain.token import Token
 from acme_manager.errors import AcmeManagerError, Rejected
 from acme_manager.ports import Cluster
+from acme_manager.services.budgets import Budgets
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.preflight_dns import look_at_caa, look_at_challenge
@@ -48,19 +48,9 @@ Look = tuple[str, Callable[[], Awaitable[Sequence[Finding]]]]
 """A check: its name, and how it is made."""
 
 
-class Budgets(Protocol):
-    """What is left of our orders at each CA."""
-
-    def wait(
-        self, issuer: str, identifiers: tuple[Identifier, ...], *, renewal: bool = False, ari: bool = False
-    ) -> tuple[float, str]:
-        """Seconds until the CA takes an order for these names, and the limit that says so."""
-        ...
-
-
 @attrs.frozen(kw_only=True)
 class Preflight:
-    """The look ahead, on any node. `budgets` is None where none are kept."""
+    """The look ahead, on any node."""
 
     cluster: Cluster
     state: State
@@ -68,7 +58,7 @@ class Preflight:
     issuers: Issuers
     dns: DnsSolvers
     settings: Settings
-    budgets: Budgets | None = None
+    budgets: Budgets
 
     async def check(self, caller: Token, params: CertificateParams) -> list[Finding]:
         """Everything there is to say about a request, in a fixed order. What goes wrong is a finding, too."""
@@ -83,30 +73,32 @@ class Preflight:
         ]
 
     def _looks(self, question: Question, issuer: AskedIssuer) -> list[Look]:
-        present = self.state.certificates.get(question.wanted.id.key) is not None
+        present = self.state.certificates.get(question.wanted.id.key)
         return [
             ("issuer", partial(look_at_issuer, issuer)),
             ("profile", partial(look_at_profile, question, issuer)),
             ("lifetime", partial(look_at_lifetime, question, issuer, self.settings.common)),
             ("challenge", partial(look_at_challenge, question, self.issuers, self.dns)),
             ("caa", partial(look_at_caa, question, issuer, self.issuers, self.dns)),
-            ("budget", partial(self._look_at_budget, question, renewal=present)),
-            ("certificate", partial(self._look_at_certificate, question, present=present)),
+            ("budget", partial(self._look_at_budget, question, present)),
+            ("certificate", partial(self._look_at_certificate, question, present)),
             ("operation", partial(self._look_at_operation, question)),
         ]
 
-    async def _look_at_budget(self, question: Question, *, renewal: bool) -> Sequence[Finding]:
-        if self.budgets is None:
-            return [Finding(check="budget", ok=None, detail="nobody counts what is left of the CA's limits")]
-        seconds, limit = self.budgets.wait(question.params.issuer, question.names, renewal=renewal)
-        if seconds <= 0:
+    async def _look_at_budget(self, question: Question, present: Certificate | None) -> Sequence[Finding]:
+        issuer = question.params.issuer
+        # The order would say that it replaces a certificate of the same CA, and is counted in another way then.
+        own = present is not None and issuer == (present.issued_by or present.issuer)
+        replaces = present is not None and own and not set(question.names).isdisjoint(present.identifiers)
+        seconds, limit = self.budgets.wait(issuer, question.names, renewal=replaces, ari=replaces, urgent=True)
+        if not seconds:
             return [Finding(check="budget", ok=True, detail="the CA's limits, as far as they are known, leave room")]
         remedy = f"wait {seconds:.0f} s, or use another issuer"
         return [Finding(check="budget", ok=False, detail=f"it is used up: {limit}", remedy=remedy)]
 
-    async def _look_at_certificate(self, question: Question, *, present: bool) -> Sequence[Finding]:
+    async def _look_at_certificate(self, question: Question, present: Certificate | None) -> Sequence[Finding]:
         self.state.require_loaded()
-        if not present:
+        if present is None:
             return [Finding(check="certificate", ok=True, detail="it is a new one: POST requests it")]
         detail = f"'{question.wanted.id.key}' is kept already: this is an update"
         return [Finding(check="certificate", ok=True, detail=detail, remedy="change it with PUT; POST answers 409")]

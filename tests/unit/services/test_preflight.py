@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import trio
 
 from acme_manager.dns.providers import Factory, PatientProvider
 from acme_manager.dns.solver import DnsSolvers
+from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.finding import Finding
 from acme_manager.domain.keys import DEFAULT_KEY_TYPE, make_csr, make_key
 from acme_manager.domain.names import Identifier, parse_identifier
@@ -22,7 +24,7 @@ from tests.fakes.ca import MemoryCa
 from tests.fakes.dns import MemoryLookup, memory_dns
 from tests.unit.api.served import Follower
 from tests.unit.dns.fakes import MemoryProvider
-from tests.unit.services.world import ALICE, World, open_world, preflight, wish
+from tests.unit.services.world import ALICE, World, open_world, preflight, wish, with_limits
 
 LETS_ENCRYPT = IssuerFacts(
     caa_identities=("letsencrypt.org",),
@@ -103,11 +105,10 @@ async def look() -> AsyncIterator[Look]:
 async def test_a_request_without_fault_gets_a_yes_from_every_check(look: Look) -> None:
     found = await look.found(domain="www.open.test", dns_challenge="zoned")
     verdicts = {one.check: one.ok for one in found}
-    assert verdicts.pop("budget") is None  # nobody counts it
     assert verdicts.pop("dns-01") is False  # www.open.test is in no zone of the provider
     assert set(verdicts) == {
-        "names", "request", "key", "allowed", "issuer", "profile", "lifetime", "challenge", "caa", "certificate",
-        "operation",
+        "names", "request", "key", "allowed", "issuer", "profile", "lifetime", "challenge", "caa", "budget",
+        "certificate", "operation",
     }  # fmt: skip
     assert set(verdicts.values()) == {True}
 
@@ -302,19 +303,18 @@ async def test_an_operation_in_progress_is_a_no_which_only_the_leader_can_give(l
     assert "node-b" in found.detail
 
 
-async def test_a_budget_that_is_used_up_is_a_no_with_the_time_to_wait() -> None:
-    class Spent:
-        def wait(
-            self, issuer: str, identifiers: tuple[Identifier, ...], *, renewal: bool = False, ari: bool = False
-        ) -> tuple[float, str]:
-            assert (issuer, identifiers, ari) == ("test", (parse_identifier("example.com"),), False)
-            return (0.0, "") if renewal else (90.0, "5 certificates per 7d for exactly these names")
-
-    async with open_look(budgets=Spent()) as look:
-        found = await look.only("budget")
-        assert (found.ok, found.remedy) == (False, "wait 90 s, or use another issuer")
-        await look.world.certificates.request(ALICE, wish())
-        assert (await look.only("budget")).ok is True
+async def test_a_budget_that_is_used_up_is_a_no_with_the_time_to_wait(look: Look) -> None:
+    with_limits(look.world.issuing.settings, "letsencrypt")
+    assert (await look.only("budget")).ok is True
+    for _ in range(5):
+        look.world.budgets.spend("test", [parse_identifier("example.com")], renewal=False)
+    found = await look.only("budget")
+    assert found.ok is False
+    assert "5 certificates per 7d for exactly these names" in found.detail
+    assert re.fullmatch(r"wait [0-9]+ s, or use another issuer", found.remedy)
+    assert (await look.only("budget", san="www.example.com")).ok is True
+    look.world.state.publish(Certificate(owner="alice", issuer="test", domain="example.com"))
+    assert (await look.only("budget")).ok is True  # the order will say what it replaces
 
 
 async def test_a_check_that_hangs_or_breaks_is_an_unknown_and_hides_nothing(
