@@ -71,12 +71,15 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     config = settings.config  # for what needs a restart (config/changes.py): all else is read from `settings`
     state, progress, jobs, prefix = State(ring), Progress(), Jobs(), config.vault.certificate_prefix
     counters = Counters(ring, state, progress, clock)
+    budgets = Budgets(settings, ring, clock)
+    BudgetCollector.on(registry, budgets)
     issuing = Issuing(
         cluster=ring,
         store=CertificateStore(storage, state, prefix),
         journal=Journal(storage, prefix),
         spool=Spool(config.common.rootpath_certificate),
         issuers=issuers,
+        budgets=budgets,
         progress=progress,
         clock=clock,
         settings=settings,
@@ -84,8 +87,6 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     )
     rate_limits = RateLimits(ring, state, progress, clock, settings, registry)
     certificates, plans = Certificates(state, issuing, jobs, rate_limits), Plans(state, settings, clock)
-    budgets = Budgets(settings, ring, clock)
-    BudgetCollector.on(registry, budgets)
     reconciler = Reconciler(
         storage=storage,
         state=state,

@@ -36,6 +36,7 @@ from acme_manager.errors import (
     StorageUnavailable,
 )
 from acme_manager.ports import Clock, Cluster, Issued, OrderRequest, PlacedOrder, Step
+from acme_manager.services.budgets import Budgets
 from acme_manager.services.fallback import Fallback
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Flight
@@ -61,6 +62,7 @@ class Issuing:
     journal: Journal
     spool: Spool
     issuers: Issuers
+    budgets: Budgets
     progress: Progress
     clock: Clock
     settings: Settings
@@ -195,8 +197,12 @@ class Issuing:
             profile=ordered.profile,
             replaces=record.replaces,
         )
+        renewal, resumed = bool(record.replaces), bool(record.order.url)
+        budget = self.budgets.ordering(
+            ordered.issuer, ordered.identifiers, renewal=renewal, ari=renewal, resumed=resumed
+        )
         try:
-            with trio.fail_after(self.common.cert_timeout):
+            with trio.fail_after(self.common.cert_timeout), budget:
                 return await self.issuers.get(ordered.issuer).issue(
                     request,
                     self.issuers.solver_for(ordered),

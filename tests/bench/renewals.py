@@ -17,6 +17,7 @@ from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.domain.renewal_state import RenewalState
 from acme_manager.ring.alone import Alone
 from acme_manager.services.asking import Asking
+from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.fallback import Fallback
@@ -130,6 +131,7 @@ def _renewals(clock: _Clock, state: State) -> Renewals:
         journal=Journal(storage, "c"),
         spool=Spool(None),
         issuers=issuers,
+        budgets=Budgets(settings, cluster, clock),
         progress=Progress(),
         clock=clock,
         settings=settings,

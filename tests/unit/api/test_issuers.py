@@ -8,6 +8,7 @@ from acme_manager.errors import DirectoryUnavailable, IssuerRateLimited, IssuerU
 from tests.unit.api.world import ADMIN, open_api
 from tests.unit.services.world import with_limits
 
+
 async def test_administrators_see_every_issuer_and_what_is_left_of_its_limits() -> None:
     async with open_api() as api:
         with_limits(api.world.issuing.settings, "letsencrypt")

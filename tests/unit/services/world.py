@@ -133,6 +133,7 @@ async def open_world(
             journal=Journal(storage, "certificates"),
             spool=Spool(spool),
             issuers=issuers,
+            budgets=budgets,
             progress=progress,
             clock=clock,
             settings=settings,
@@ -185,6 +186,7 @@ def preflight(world: World, dns: DnsSolvers | None = None, **changes: Any) -> Pr
         issuers=world.issuing.issuers,
         dns=dns or DnsSolvers(nowhere, {}, DnsMetrics(CollectorRegistry())),
         settings=world.issuing.settings,
+        budgets=world.budgets,
     )
     return attrs.evolve(ready, **changes)
 
