@@ -73,7 +73,7 @@ async def _look_at_dns01(
 async def _place(dns: DnsSolvers, provider: PatientProvider, identifier: Identifier) -> Finding:
     name = record_name(identifier)
     target = await dns.lookup.follow(name)
-    zone = await dns.lookup.zone_of(target)
+    zone = await dns.lookup.zone_of(target) or "."
     where = f"its _acme-challenge record goes {f'to {target} by CNAME, ' if target != name else ''}into zone {zone}"
     if not isinstance(provider, KnowsItsZones):
         detail = f"{where}; whether it can be written there shows only when it is"
