@@ -21,12 +21,13 @@ from tests.parts.dns_server import DnsServer, TsigKey
 CALLER = Token(id="t", token_hash="h", username="alice")
 
 
-async def look(server: DnsServer, *names: str, challenge: str = "dns_challenge", **variables: str) -> list[Finding]:
+async def look(server: DnsServer, *names: str, challenge: str = "dns-01", **variables: str) -> list[Finding]:
     dns = DnsSolvers(config(server), {**environ(server), **variables}, DnsMetrics(CollectorRegistry()))
     cluster = Alone()
     issuers = Issuers({}, http_solver=HttpChallenges(cluster, cluster.leads), dns_solver=dns.solver)
     wish = CertificateParams(domain=names[0], san=",".join(names[1:]), issuer="ca")
-    params = attrs.evolve(wish, **{challenge: "rfc2136" if challenge == "dns_challenge" else "kvring"})
+    by_dns, by_http = attrs.evolve(wish, dns_challenge="rfc2136"), attrs.evolve(wish, http_challenge="kvring")
+    params = by_dns if challenge == "dns-01" else by_http
     first, *others = await look_at_challenge(Question.read(CALLER, params), issuers, dns)
     assert first.ok is True
     return others
@@ -77,7 +78,7 @@ async def test_a_zone_that_the_server_does_not_have_comes_with_the_cname_to_add(
 
 
 async def test_http_01_shows_addresses_through_aliases(bind_server: DnsServer) -> None:
-    found = await look(bind_server, "ns2.lag.test", "nothing.example.test", challenge="http_challenge")
+    found = await look(bind_server, "ns2.lag.test", "nothing.example.test", challenge="http-01")
     assert [(one.ok, one.detail.partition(":")[0]) for one in found] == [
         (True, "ns2.lag.test"),
         (False, "nothing.example.test"),
