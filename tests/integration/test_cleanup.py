@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from acme_manager.domain.keys import describe
-from tests.fakes.secrets import secret
+from tests.fakes.secrets import DAY, secret
 from tests.integration.site import eventually
 from tests.parts.node import AS_ADMINISTRATOR, Node, node
 from tests.parts.openbao import POLICY, OpenBao, openbao
@@ -33,7 +33,8 @@ async def fill(bao: OpenBao) -> None:
     """A store in which others have been at work too."""
     for days in (-30, -3, 60):
         await bao.write(WEB, secret(days, now=NOW, issuer="long"))
-        named = {"issuer": "long", "domain": "go.example.com", "renewal_date": "2026-01-02 07:33:00 +0100 CET"}
+        renewal = f"{NOW + 30 * DAY:%Y-%m-%d %H:%M:%S} +0100 CET"
+        named = {"issuer": "long", "domain": "go.example.com", "renewal_date": renewal}
         await bao.write(GO, secret(days, now=NOW, name="go", **named))
         await bao.write(GONE, secret(days, now=NOW, name="gone"))
     await bao.api("DELETE", f"secret/data/{GONE}")
