@@ -143,7 +143,6 @@ async def open_cluster(
             "bao": attrs.evolve(bao, url=to_bao.url),
             "issuers": issuers,
             "dns": dns,
-            "common": {"rootpath_account": str(folder / "accounts")},  # one account, whoever leads
             "port": api_port,
             **options,
         }

@@ -88,7 +88,6 @@ def new_node(
     config = {
         "common": {
             "api_key_hash": hashlib.sha256(API_KEY.encode()).hexdigest(),
-            "rootpath_account": str(where / "accounts"),
             "rootpath_certificate": str(where / "certificates"),
             **(common or {}),
         },

@@ -128,7 +128,7 @@ async def test_an_order_goes_on_under_the_next_leader(tmp_path: Path) -> None:
             assert (await client.post("/api/v1/certificate", json=asked)).status_code == 409
             serial = int((await client.get(path_of(domain))).json()["serial"], 16)
         assert await cluster.ca.status(serial) == "Valid"
-        assert cluster.to_ca.count("POST /order-plz") == 1
+        assert cluster.to_ca.count("POST /order-plz") == 1  # the nodes share nothing but storage, and so the account
         assert len({one.target for one in cluster.to_ca.seen if one.line.startswith(FINALIZE)}) == 1
         await eventually(partial(no_orders, cluster), within=5)
         assert await cluster.dns.txt(f"_acme-challenge.{domain}") == set()
