@@ -213,6 +213,8 @@ class Renewals:
     def _room(self, certificate: Certificate, now: datetime) -> tuple[float, str]:
         life, state = life_of(certificate), self._state.renewal(certificate)
         urgent = life is not None and (life.end - now) < life.length * _URGENT
+        if urgent and self._settings.issuers[certificate.issuer].fallback:
+            return 0.0, ""  # an order without room goes to a CA that stands in
         return self._budget.wait(
             certificate.issuer,
             certificate.identifiers,

@@ -412,3 +412,21 @@ async def test_the_next_leader_goes_on_where_the_last_one_was_with_failures_and_
         await trio.sleep(DAY)
         assert kept(renewing).renewal_count == 1
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_urgent_is_tried_without_room_where_another_ca_stands_in(autojump_clock: trio.abc.Clock) -> None:
+    async with open_renewing() as renewing, trio.open_nursery() as nursery:
+        settings = renewing.world.issuing.settings
+        standing_in = {
+            name: attrs.evolve(one, fallback=("bare",) if name == "test" else ())
+            for name, one in settings.issuers.items()
+        }
+        settings.config = attrs.evolve(settings.config, issuers=standing_in)
+        await renewing.world.certificates.request(ALICE, wish())
+        renewing.room.full = (HOUR, "a limit")
+        nursery.start_soon(renewing.run)
+        await trio.sleep(80 * DAY)
+        assert kept(renewing).renewal_count == 0
+        await trio.sleep(2 * DAY)
+        assert kept(renewing).renewal_count == 1
+        nursery.cancel_scope.cancel()
