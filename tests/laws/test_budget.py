@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acme_manager.domain.budget import Limit
+from acme_manager.domain.budget import Bucket, Kind, Limit, Limits, Wanted, refund, spend
+from acme_manager.domain.names import parse_identifier
 from tests.fakes.limits import TokenBucket
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -96,3 +97,35 @@ def test_who_leaves_a_share_finds_others_with_it(count: int, period: float, orde
         full_at = limit.spend(full_at, now)
     # The lag counts as spent at first: it is a twentieth of the bucket at most.
     assert limit.left(full_at, now + limit.lag) >= int(count * 0.1)
+
+
+@given(limits, st.lists(st.tuples(st.floats(0, 2), st.booleans(), st.floats(0, 3)), max_size=40))
+def test_who_gives_back_what_failed_orders_took_is_not_refused_either(
+    limit: Limit, orders: list[tuple[float, bool, float]]
+) -> None:
+    at_the_ca = Limits(preset="none", certificates_per_set=limit)
+    wanted = Wanted(identifiers=(parse_identifier("a.example"),))
+    key = next(iter(spend(at_the_ca, {}, wanted, START)))
+    assert Bucket.of(key) == Bucket(Kind.SET, key.partition("/")[2])
+    ca, now, full_at = TokenBucket(limit.count, timedelta(seconds=limit.period), START), START, START
+    ends: list[tuple[datetime, datetime, bool]] = []  # of an order, its placement, whether it got a certificate
+
+    def settle(until: datetime) -> None:
+        nonlocal full_at
+        for end, placed, issued in sorted(one for one in ends if one[0] <= until):
+            ends.remove((end, placed, issued))
+            if issued:
+                ca.take(end)
+            else:
+                full_at = refund(at_the_ca, {key: full_at}, wanted, placed, end).get(key, full_at)
+
+    for pause, issued, length in orders:
+        settle(now + limit.interval * pause)
+        now += limit.interval * pause
+        while wait := limit.wait(full_at, now):
+            settle(now + wait)
+            now += wait
+        assert ca.missing(now) == NONE
+        full_at = spend(at_the_ca, {key: full_at}, wanted, now)[key]
+        # A certificate is there within the lag, or not at all; a failure may take longer.
+        ends.append((now + (limit.lag * min(length, 1) if issued else limit.interval * length), now, issued))
