@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 import attrs
@@ -16,6 +17,7 @@ from acme_manager.domain.gotime import milliseconds
 from acme_manager.domain.keys import describe
 from acme_manager.errors import (
     AcmeManagerError,
+    InvalidRequest,
     IssuerRateLimited,
     IssuerUnavailable,
     NoQuorum,
@@ -101,11 +103,17 @@ class _Round:
         revoked = {one.serial for one in revoke if await self._attempt(secret, one, partial(self._revoke, secret, one))}
         if secret.id is not None and not any(one.version == 0 and one.action is Action.SKIP for one in decisions):
             present = {one.serial for one in decisions}
-            self.cleanup.notes.note(secret.key, (self.cleanup.notes.revoked(secret.key) & present) | revoked)
+            self._note(secret, (self.cleanup.notes.revoked(secret.key) & present) | revoked)
         if remove and self.denied:
             self._count(Action.SKIP, len(remove))
         elif remove:
             await self._attempt(secret, remove[0], partial(self._remove, secret, remove))
+
+    def _note(self, secret: Secret, revoked: AbstractSet[str]) -> None:
+        try:
+            self.cleanup.notes.note(secret.key, revoked)
+        except InvalidRequest as error:  # a path too long for the shared map: it is revoked anew until it has expired
+            _log.warning("revocation not noted", key=secret.key, error=str(error))
 
     async def _attempt(self, secret: Secret, decision: Decision, work: Callable[[], Awaitable[bool]]) -> bool:
         """Whether it was done."""

@@ -82,7 +82,7 @@ class Survey:
             secret = Secret(key=key, id=id)
             try:
                 secret, decisions = await self._certificate(secret, revoked(key))
-            except AcmeManagerError as error:
+            except (AcmeManagerError, ValueError) as error:
                 decisions = [Decision(Action.SKIP, 0, f"can't be read: {error}")]
             await found(secret, decisions)
 
@@ -130,8 +130,8 @@ class Survey:
             return attrs.evolve(version, deleted=True)
         try:
             content = self._read(key, value)
-        except (ValueError, AcmeManagerError) as error:
-            return attrs.evolve(version, deleted=False, foreign=str(error))
+        except Exception as error:  # noqa: BLE001 whatever is wrong with it, it is not ours to touch
+            return attrs.evolve(version, deleted=False, foreign=str(error) or type(error).__name__)
         return attrs.evolve(version, deleted=False, content=content)
 
     def _read(self, key: str, value: Mapping[str, Any]) -> Content:
@@ -160,14 +160,11 @@ class Survey:
         )
 
     async def _served_elsewhere(self, secret: Secret) -> AbstractSet[str]:
-        """What the path to which a certificate has moved serves: the old path has copies of it."""
+        """What the path to which a certificate has moved serves: the old path has copies of it. Raises ValueError."""
         if not secret.moved or secret.id is None:
             return frozenset()
         value = (await self.storage.get(keys.certificate_key(self.certificate_prefix, secret.id))).value
-        try:
-            return frozenset({describe(stored_from_json(value or {}).cert).serial})
-        except (ValueError, AcmeManagerError):
-            return frozenset()
+        return frozenset() if value is None else frozenset({describe(stored_from_json(value).cert).serial})
 
 
 def _worth_reading(infos: Sequence[VersionInfo], rules: Rules) -> list[VersionInfo]:

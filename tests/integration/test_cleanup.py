@@ -114,6 +114,7 @@ async def test_a_store_is_cleaned_up_and_nothing_of_others_is_touched(tmp_path: 
             denied = r"Vault denies update on secret/destroy/certificates/alice/\S+\. Add it to the policy"
 
             async def says_what_is_denied() -> bool:
+                await trio.lowlevel.checkpoint()
                 return re.search(denied, running.program.log()) is not None
 
             await eventually(says_what_is_denied)

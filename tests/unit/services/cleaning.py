@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import attrs
+import trio
 
 from acme_manager.domain.cleanup import Action, Decision, Rules
 from acme_manager.domain.keys import describe
@@ -50,6 +51,7 @@ class Cleaning:
         seen: list[tuple[str, int, Action]] = []
 
         async def found(secret: Secret, decisions: list[Decision]) -> None:
+            await trio.lowlevel.checkpoint()
             seen.extend((secret.key, one.version, one.action) for one in decisions if one.action is not Action.KEEP)
 
         await self.cleanup.preview(found)

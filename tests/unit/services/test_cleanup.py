@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from acme_manager.domain.cleanup import Action
 from acme_manager.domain.token import token_to_secret
-from acme_manager.errors import IssuerUnavailable, NotLeader, StorageDenied, StorageUnavailable
+from acme_manager.errors import InvalidRequest, IssuerUnavailable, NotLeader, StorageDenied, StorageUnavailable
 from acme_manager.ports import Versioned, VersionInfo
 from acme_manager.services.jobs import Flight
 from acme_manager.storage.memory import MemoryStorage
@@ -160,6 +160,16 @@ async def test_the_copies_at_the_path_of_an_early_version_do_not_get_the_served_
         it.clock.at += 6 * DAY
         await it.cleanup.round()
         assert await it.destroyed(old) == [1]
+        assert it.revoked == []
+
+
+async def test_copies_are_left_alone_while_what_is_served_in_their_place_cannot_be_read() -> None:
+    old = "certificates/alice/test/web/www.example.com"
+    storage = await stored(secret(5, name="web"), secret(60, name="web"), key=old)
+    await put(storage, "certificates/alice/web", secret(5, name="web", cert=pem(5 * DAY)) | {"cert": "garbage"})
+    async with open_cleaning(storage) as it:
+        assert (old, 0, Action.SKIP) in await it.preview()
+        await it.cleanup.round()
         assert it.revoked == []
 
 
@@ -354,6 +364,23 @@ async def test_a_version_that_is_marked_but_still_readable_is_served_and_stays()
     async with open_cleaning(storage) as it:
         it.clock.at += 400 * DAY
         assert await it.preview() == []
+
+
+async def test_a_path_too_long_for_the_shared_map_does_not_end_the_round() -> None:
+    storage = await stored(secret(5), secret(60))
+    async with open_cleaning(storage) as it:
+        original = it.world.cluster.put
+
+        def put_short(key: str, value: bytes) -> None:
+            if key == "cleanup/certificates/alice/a":
+                raise InvalidRequest("a key of the shared map has 1 to 512 bytes")
+            original(key, value)
+
+        it.world.cluster.put = put_short  # type: ignore[method-assign]
+        await put(storage, "certificates/alice/a", secret(5, name="a"), secret(60, name="a"))
+        await it.cleanup.round()
+        await it.cleanup.round()
+        assert (len(it.revoked), await it.destroyed(), it.counted("failed")) == (3, [1], 0)
 
 
 async def test_the_certificate_counts_and_not_what_the_record_says_of_it() -> None:
