@@ -98,7 +98,7 @@ def evaluate(found: CaaSet, asker: Asker, *, wildcard: bool = False) -> CaaVerdi
     restricting = [one for one in found.records if one.property == tag]
     if not restricting:
         return CaaVerdict(allowed=True, why=f"the CAA records at {found.at} do not restrict who issues for it")
-    if not asker.identities:
+    if not asker.identities and any((grant := parse_grant(one.value)) and grant.domain for one in restricting):
         why = f"{_listed(restricting)} at {found.at}; the CA does not say in its directory what it is called there"
         remedy = "find out the CA's name for CAA records in its documentation and compare"
         return CaaVerdict(allowed=None, why=why, remedy=remedy)
@@ -135,7 +135,7 @@ def _refusal(record: CaaRecord, asker: Asker) -> str:
 def _remedy(at: str, tag: str, restricting: Sequence[CaaRecord], asker: Asker) -> str:
     """The record that would allow it: as strict about accounts and methods as those that are there."""
     used = {name for one in restricting if (grant := parse_grant(one.value)) for name, _ in grant.parameters}
-    value = asker.identities[0]
+    value = asker.identities[0] if asker.identities else "<what the CA is called in CAA records>"
     if "accounturi" in used and asker.account:
         value += f"; accounturi={asker.account}"
     if "validationmethods" in used and asker.method:

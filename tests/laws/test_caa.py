@@ -41,6 +41,12 @@ def test_what_the_grammar_makes_is_read_back(domain: str, given: list[tuple[str,
 
 
 @given(sets, st.booleans())
+def test_of_a_ca_without_a_name_nothing_is_said_that_is_wrong_of_one_with_a_name(found: CaaSet, wildcard: bool) -> None:
+    nameless = evaluate(found, Asker(identities=()), wildcard=wildcard).allowed
+    assert nameless is None or nameless == evaluate(found, ASKER, wildcard=wildcard).allowed
+
+
+@given(sets, st.booleans())
 def test_what_is_not_allowed_comes_with_a_reason_and_a_remedy(found: CaaSet, wildcard: bool) -> None:
     verdict = evaluate(found, ASKER, wildcard=wildcard)
     assert verdict.why

@@ -104,6 +104,7 @@ def test_of_a_ca_that_does_not_say_its_name_it_can_not_be_told() -> None:
     assert found.allowed is None
     assert 'CAA 0 issue "ca.test" at example.com' in found.why
     assert verdict("0 iodef mailto:a@example.com", asker=nameless).allowed is True
+    assert verdict("0 issue ;", "0 issue bad..name", asker=nameless).allowed is False
 
 
 def test_the_remedy_is_as_strict_as_what_is_there() -> None:
