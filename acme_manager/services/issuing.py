@@ -30,9 +30,11 @@ from acme_manager.domain.keys import (
 from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.errors import (
     AcmeManagerError,
+    DnsFailed,
     IssuanceFailed,
     IssuanceTimedOut,
     IssuerUnavailable,
+    Rejected,
     StorageUnavailable,
 )
 from acme_manager.ports import Clock, Cluster, Issued, OrderRequest, PlacedOrder, Step
@@ -126,8 +128,17 @@ class Issuing:
 
     async def _abandon(self, record: OrderRecord) -> None:
         """Clean up after an order whose certificate nobody wants any more."""
-        await self.issuers.solver_for(record.ordered).remove(record.order.traces)
+        await self._clean_up(record)
         await self._forget(record)
+
+    async def _clean_up(self, record: OrderRecord) -> None:
+        """Take away what an order has left visible. Raises DnsFailed."""
+        try:
+            solver = self.issuers.solver_for(record.ordered)
+        except Rejected as error:  # its issuer or its provider is configured no more
+            _log.warning("challenges left behind", key=record.certificate.id.key, error=str(error))
+            return
+        await solver.remove(record.order.traces)
 
     async def _prepare(
         self, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: bool
@@ -171,9 +182,9 @@ class Issuing:
         left = self.unfinished.get(record.certificate.id.key)
         if left is not None:
             try:
-                await self.issuers.solver_for(left.ordered).remove(left.order.traces)
-            except AcmeManagerError as error:
-                _log.warning("challenge records left behind", key=record.certificate.id.key, error=str(error))
+                await self._clean_up(left)
+            except DnsFailed as error:
+                _log.warning("challenges left behind", key=record.certificate.id.key, error=str(error))
         stand_in = ordered if ordered != record.certificate else None
         return attrs.evolve(record, stand_in=stand_in, replaces="", order=PlacedOrder(""))
 

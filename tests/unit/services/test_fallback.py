@@ -213,6 +213,22 @@ async def test_an_order_that_the_stand_in_can_not_finish_goes_back_to_the_own_is
         assert len(world.ca.placed) == 1
 
 
+async def test_an_order_at_a_stand_in_that_is_configured_no_more_is_given_up() -> None:
+    storage = MemoryStorage(FixedClock())
+    second = second_ca(failing(IssuerUnavailable("gone, too"), at="finalize"))
+    async with open_world(storage, before=failing(IssuerUnavailable("away")), fallback={"second": second}) as world:
+        with pytest.raises(IssuerUnavailable, match="away"):
+            await world.certificates.request(ALICE, wish())
+    async with open_world(storage, load=False) as world:
+        (record,) = await world.issuing.read_journal()
+        assert record.ordered.issuer == "second"
+        world.jobs.admit()
+        world.state.announce_complete(world.cluster.stamp())
+        stored = await world.certificates.request(ALICE, wish(san="www.example.com"))
+        assert stored.certificate.issued_by == ""
+        assert await world.issuing.journal.read_all() == []
+
+
 async def test_a_timeout_of_the_own_issuer_leaves_time_for_the_stand_in(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
