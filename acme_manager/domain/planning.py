@@ -20,6 +20,7 @@ from acme_manager.errors import InvalidRequest
 
 _DAY = timedelta(days=1)
 _PAUSE = timedelta(hours=6)  # the least between two renewals that the CA suggests
+_EPOCH = 1970  # the Go original writes an unset time as one of the year 1
 _USUAL_LIFE = 90 * _DAY  # of a record that does not say since when it is valid
 
 
@@ -75,16 +76,15 @@ class Life:
 
 
 def life_of(certificate: Certificate) -> Life | None:
-    """What the record says of the lifetime; None where it has no expiry that can be read."""
+    """What the record says of the lifetime; None where it has no expiry that can be read, or that makes sense."""
     try:
         end = parse_time(certificate.expires)
-    except ValueError:
+        start = end - (certificate.days * _DAY or _USUAL_LIFE)
+        changed = _from_milliseconds(certificate.updated_at) if certificate.updated_at else start
+        issued = _from_milliseconds(certificate.issued_at) if certificate.issued_at else min(start, changed)
+    except (ValueError, OverflowError, OSError):  # as datetime says that there is no such year
         return None
-    if certificate.issued_at:
-        return Life(_from_milliseconds(certificate.issued_at), end)
-    start = end - (certificate.days * _DAY or _USUAL_LIFE)
-    changed = _from_milliseconds(certificate.updated_at) if certificate.updated_at else start
-    return Life(min(start, changed), end)
+    return Life(issued, end) if end.year > _EPOCH else None
 
 
 def plan(certificate: Certificate, state: RenewalState, policy: Policy, now: datetime) -> RenewalPlan | None:
@@ -150,9 +150,10 @@ def _suggested(planned: RenewalPlan, ari: Suggestion, life: Life, certificate: C
     """RFC 9773 section 4.2: a uniformly random time of the window. The backstop is for a CA that suggests too late, the
     pause for one that wants every new certificate to be replaced at once."""
     at = ari.start + (ari.end - ari.start) * spread(f"{certificate.id.key} {ari.start.timestamp():.0f}")
-    if certificate.renewal_count:
-        at = max(at, life.start + min(life.length / 20, _PAUSE))
     said = f"CA asks for renewal between {_moment(ari.start)} and {_moment(ari.end)} (ARI)"
+    pause_ends = life.start + min(life.length / 20, _PAUSE)
+    if certificate.renewal_count and at < pause_ends:
+        at, said = pause_ends, f"{said}; but not before {_moment(pause_ends)}, since it has just been renewed"
     latest = max(planned.due, life.backstop)
     if at <= latest:
         return RenewalPlan(due=at, code="ari", reason=said, start=ari.start, end=ari.end)

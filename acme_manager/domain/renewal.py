@@ -16,6 +16,7 @@ from acme_manager.errors import InvalidRequest
 _DAY = timedelta(days=1)
 _WEEKEND = frozenset({5, 6})
 _SHORT_LIFE = timedelta(days=10)
+_MOST_DAYS = 36500
 
 
 @attrs.frozen
@@ -37,6 +38,8 @@ def parse_window(text: str, where: str = "renewal_days") -> RenewalWindow:
         latest, earliest = int(parts[0]), int(parts[-1])
     except ValueError as error:
         raise InvalidRequest(f"invalid value in 'cert_days_renewal': {error}", where) from error
+    if earliest > _MOST_DAYS:
+        raise InvalidRequest(f"invalid value in 'cert_days_renewal': days can't be more than {_MOST_DAYS}", where)
     if latest > earliest:
         raise InvalidRequest(
             "invalid value in 'cert_days_renewal': 'min-days' could not be higher than 'max-days'", where

@@ -196,7 +196,12 @@ class Renewals:
             if certificate is None or gone or planned is None or planned.due > now:
                 self._schedule(key)  # it has been renewed, changed or removed since
                 continue
-            seconds, limit = self._room(certificate, now)
+            try:
+                seconds, limit = self._room(certificate, now)
+            except AcmeManagerError as error:  # names that nobody could order, in a record of another program
+                self._failed(certificate, error)
+                self._schedule(key)
+                continue
             if seconds > 0:
                 queue.hold_back(key, urgency, limit, now.timestamp() + seconds)
                 self._note(certificate, waits_for=limit)
@@ -307,7 +312,10 @@ class Renewals:
 
 async def _in_batches(keys: Iterable[str], work: Callable[[str], None]) -> None:
     for number, key in enumerate(keys, 1):
-        work(key)
+        try:
+            work(key)
+        except Exception:  # noqa: BLE001 a record that nobody foresaw must not keep the others from being renewed
+            _log.exception("certificate can't be planned, left out", key=key)
         if number % _BATCH == 0:
             await trio.lowlevel.checkpoint()
 

@@ -161,5 +161,24 @@ def test_a_window_of_the_ca_is_not_missed_for_a_freeze() -> None:
     assert past.due < START
 
 
-def test_a_record_without_an_expiry_has_no_plan() -> None:
-    assert plan(Certificate(owner="o", issuer="ca", domain="a.example"), NOTHING, POLICY, START) is None
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"expires": ""},
+        {"expires": "soon"},
+        {"expires": "0001-01-01 00:00:00 +0000 UTC"},
+        {"expires": "1969-12-31 00:00:00 +0000 UTC"},
+        {"issued_at": 10**18},
+        {"issued_at": 0, "updated_at": -(10**17)},
+        {"issued_at": 0, "days": 2**31},
+    ],
+)
+def test_a_record_without_a_lifetime_that_makes_sense_has_no_plan(facts: dict[str, object]) -> None:
+    certificate = attrs.evolve(made(90), **facts)  # type: ignore[arg-type]
+    assert plan(certificate, NOTHING, POLICY, START) is None
+
+
+def test_a_certificate_that_has_just_been_renewed_is_left_alone_whatever_the_ca_suggests() -> None:
+    found = planned(made(90, renewal_count=1), window_of(-3, -2))
+    assert found.due == START + timedelta(hours=6)
+    assert found.reason.endswith("but not before 2026-11-02 18:00 UTC, since it has just been renewed")

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from acme_manager.config.model import Common
 from acme_manager.domain.certificate import CertificateId, StoredCertificate
-from acme_manager.domain.keys import KeyType, belong_together, make_csr, make_key
+from acme_manager.domain.keys import KeyType, belong_together, make_csr, make_key, split_chain
 from acme_manager.domain.names import parse_identifier
+from acme_manager.domain.revocation import Reason
 from acme_manager.errors import (
     CertificateExists,
     CertificateNotFound,
@@ -23,6 +24,7 @@ from acme_manager.errors import (
     IssuerUnavailable,
     NameNotAllowed,
     OperationInProgress,
+    Problem,
     StorageUnavailable,
 )
 from acme_manager.ports import Step
@@ -423,3 +425,32 @@ async def test_reads_before_the_state_is_loaded_say_that_it_is_not() -> None:
         ):
             with pytest.raises(StorageUnavailable, match="has not read"):
                 await call()
+
+
+async def test_a_certificate_that_our_account_may_not_revoke_is_revoked_with_its_own_key() -> None:
+    async with open_world() as world:
+        with_key = await world.certificates.request(ALICE, wish())
+        await world.certificates.request(ALICE, wish(name="own", csr=csr_for("example.com")))
+        signed: list[str] = []
+
+        async def revoke(_certificate: str, _reason: int | None = None, *, private_key: str = "") -> None:
+            signed.append(private_key)
+            if not private_key:
+                raise IssuanceFailed("no", Problem("urn:ietf:params:acme:error:unauthorized"))
+
+        world.ca.revoke = revoke  # type: ignore[method-assign, assignment]
+        await world.certificates.delete(EXAMPLE, revoke=True, reason=Reason.keyCompromise)
+        assert signed == ["", with_key.private_key]
+        with pytest.raises(IssuanceFailed):
+            await world.certificates.delete(CertificateId("alice", name="own"), revoke=True)
+
+
+async def test_an_order_says_what_it_replaces_when_the_same_ca_made_that_for_one_of_the_names() -> None:
+    async with open_world() as world:
+        first = await world.certificates.request(ALICE, wish(name="n"))
+        await world.certificates.update(ALICE, wish(name="n", san="www.example.com"))
+        await world.certificates.update(ALICE, wish(name="n", domain="other.example"))
+        await world.certificates.update(
+            ALICE, wish(name="n", domain="other.example", issuer="bare", http_challenge="kvring")
+        )
+        assert [one.replaces for one in world.ca.requests] == ["", split_chain(first.cert)[0], "", ""]

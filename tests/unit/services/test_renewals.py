@@ -430,3 +430,18 @@ async def test_what_is_urgent_is_tried_without_room_where_another_ca_stands_in(a
         await trio.sleep(2 * DAY)
         assert kept(renewing).renewal_count == 1
         nursery.cancel_scope.cancel()
+
+
+async def test_a_record_that_nobody_can_order_is_a_failure_of_its_own_and_of_no_other(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with open_renewing() as renewing, trio.open_nursery() as nursery:
+        stored = await renewing.world.certificates.request(ALICE, wish())
+        odd = attrs.evolve(stored.certificate, domain="not a name")
+        renewing.world.state.publish(odd)
+        nursery.start_soon(renewing.run)
+        await trio.sleep(72 * DAY)
+        assert kept(renewing).renewal_count == 1
+        assert renewing.world.state.renewal(odd).cause == "configuration"
+        assert renewing.failed_rounds == 0
+        nursery.cancel_scope.cancel()
