@@ -29,7 +29,7 @@ class AccountFiles:
     def load(self) -> AccountRecord | None:
         """The account, or None where there is no key. Raises ValueError for a key that can't be used."""
         try:
-            pem = self._key.read_text(encoding="ascii")
+            pem = self._key.read_text(encoding="utf-8")
             AccountKey.of_pem(pem)
         except FileNotFoundError:
             return None

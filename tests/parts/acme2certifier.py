@@ -1,6 +1,7 @@
 """acme2certifier, a second CA: external account binding, profiles, renewal information (RFC 9773). Plain HTTP.
 
-It validates http-01 on port 80 only, so use dns-01.
+It validates http-01 on port 80 only, so use dns-01. It doesn't read `replaces`, and takes a revocation signed with a
+certificate's own key for one of an account that it doesn't know.
 """
 
 from __future__ import annotations

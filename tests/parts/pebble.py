@@ -1,4 +1,4 @@
-"""Pebble, the main CA of the tests.
+"""Pebble, the main CA of the tests. Debian's 2.4 has neither renewal information (RFC 9773) nor profiles.
 
 It forgets everything when it is restarted, with a new root. Many orders in flight with quick polls can wedge it: keep
 to 8 orders and polls of 100 ms, and use a fresh one per test.

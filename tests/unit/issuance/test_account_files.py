@@ -61,12 +61,12 @@ def test_an_account_file_that_makes_no_sense_counts_as_none(tmp_path: Path, text
 
 @pytest.mark.parametrize("text", ["precious", "pr\xe9cieux", ""])
 def test_a_key_file_that_is_none_is_an_error_that_names_it_and_is_never_overwritten(tmp_path: Path, text: str) -> None:
-    (tmp_path / "private_key.pem").write_text(text)
+    (tmp_path / "private_key.pem").write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"private_key\.pem is no private key"):
         AccountFiles(tmp_path).load()
     with pytest.raises(ValueError, match=r"private_key\.pem is no private key"):
         AccountFiles(tmp_path).save(AccountRecord(key=new_key()))
-    assert (tmp_path / "private_key.pem").read_text() == text
+    assert (tmp_path / "private_key.pem").read_text(encoding="latin-1") == text
 
 
 def test_a_rolled_over_key_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

@@ -15,7 +15,13 @@ from trio.testing import MockClock
 
 from acme_manager.config.model import Common
 from acme_manager.domain.keys import belong_together
-from acme_manager.errors import DirectoryUnavailable, IssuanceFailed, IssuerRateLimited, IssuerUnavailable
+from acme_manager.errors import (
+    AcmeManagerError,
+    DirectoryUnavailable,
+    IssuanceFailed,
+    IssuerRateLimited,
+    IssuerUnavailable,
+)
 from tests.unit.issuance.bench import MemorySolver, issue, make_request, opened
 from tests.unit.issuance.fake_ca import BASE, NOW, FakeCa, Fault, problem
 
@@ -75,6 +81,35 @@ async def test_a_retry_after_beyond_the_deadline_is_told_at_once(
             await issue(issuer)
     assert caught.value.retry_after == 3600
     assert trio.current_time() - start < 1
+
+
+async def test_a_date_counts_from_our_clock_where_the_ca_does_not_tell_its_own(autojump_clock: MockClock) -> None:
+    later = {"Retry-After": format_datetime(NOW + timedelta(hours=2), usegmt=True)}
+    for answer in (httpx.Response(503, headers=later), httpx.Response(503, headers=later | {"Date": "today"})):
+        async with opened(FakeCa(faults=[_on("/dir", answer)])) as issuer:
+            with pytest.raises(IssuerUnavailable) as caught:
+                await issue(issuer)
+        assert caught.value.retry_after == 7200
+
+
+@pytest.mark.parametrize("path", ["/newOrder", "/authz/1", "/challenge/1", "/finalize/1", "/certificate/1"])
+@pytest.mark.parametrize("code", ["rateLimited", "serverInternal"])
+async def test_wherever_an_order_meets_a_limit_the_cas_own_pause_is_told(
+    autojump_clock: MockClock, path: str, code: str
+) -> None:
+    refusal = problem(code, 429 if code == "rateLimited" else 503, {"Retry-After": "3600"})
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        ca.faults.append(refuse)
+        return refusal if request.url.path == path else None
+
+    ca = FakeCa(faults=[refuse])
+    async with opened(ca) as issuer:
+        with pytest.raises(AcmeManagerError) as caught:
+            await issue(issuer)
+    error = caught.value
+    assert isinstance(error, IssuerRateLimited if code == "rateLimited" else IssuerUnavailable)
+    assert error.retry_after == 3600
 
 
 async def test_nobody_waits_an_hour_even_without_a_deadline(tmp_path: Path, autojump_clock: MockClock) -> None:
