@@ -61,9 +61,14 @@ class Limit:
         # A bucket that says more was written by a clock far ahead of ours.
         return max(timedelta(), min(full_at - at, self._window + self.lag))
 
-    def __str__(self) -> str:
+    @property
+    def per(self) -> str:
+        """The period as text, like `3h`."""
         unit = next((unit for unit, seconds in _UNITS.items() if self.period % seconds == 0), "s")
-        return f"{self.count}/{self.period / _UNITS[unit]:g}{unit}"
+        return f"{self.period / _UNITS[unit]:g}{unit}"
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.per}"
 
 
 class Kind(enum.StrEnum):
@@ -172,7 +177,6 @@ class Bucket:
 
     def in_words(self, limit: Limit) -> str:
         """What there is a limit of, for people."""
-        per = str(limit).replace("/", " per ", 1).split(" ", 1)
         what, about = {
             Kind.ORDERS: ("new orders", "of our account"),
             Kind.DOMAIN: ("certificates", f"for names of {self.about}"),
@@ -180,7 +184,7 @@ class Bucket:
             Kind.FAILURES: ("failed validations", f"of {self.about}"),
             Kind.IN_A_ROW: ("failed validations in a row", f"of {self.about}"),
         }[self.kind]
-        return f"{per[0]} {what} {per[1]} {about}"
+        return f"{limit.count} {what} per {limit.per} {about}"
 
 
 ACCOUNT = Bucket(Kind.ORDERS)
@@ -205,14 +209,15 @@ KEPT_FOR_PEOPLE = 0.1
 def wait(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> tuple[timedelta, str]:
     """How long until the CA takes this order, and who says so, in words that are empty when it does already."""
     longest, reason = timedelta(), ""
-    for bucket in _asked(limits, wanted):
+    asked = _asked(limits, wanted) if ledger else []
+    for bucket in asked:
         limit, known = limits.of(bucket.kind), ledger.get(bucket.key)
         if limit is not None and known is not None:
             keep = KEPT_FOR_PEOPLE if wanted.patient and bucket == ACCOUNT else 0
             needed = limit.wait(known, at, keep=keep)
             if needed > longest:
                 longest, reason = needed, bucket.in_words(limit)
-    for bucket in {ACCOUNT: None, **dict.fromkeys(_asked(limits, wanted))}:
+    for bucket in (ACCOUNT, *asked):
         paused = ledger.get(bucket.pause, at) - at
         if paused > longest:
             longest, reason = paused, f"the CA told us to wait{f' ({bucket.shown})' if bucket.about else ''}"
