@@ -32,6 +32,15 @@ def test_orders_lie_below_the_certificates() -> None:
     assert keys.order_key("certificates", UNNAMED).startswith(keys.orders_prefix("certificates") + "/")
 
 
+def test_accounts_lie_below_the_certificates_and_are_taken_for_none() -> None:
+    key = keys.account_key("/certificates/", "letsencrypt")
+    assert key == "certificates/.acme-manager/accounts/letsencrypt"
+    assert keys.certificate_id_from_key("certificates", key) is None
+    assert keys.order_id_from_key("certificates", key) is None
+    with pytest.raises(InvalidRequest, match="issuer"):
+        keys.account_key("certificates", "a/b")
+
+
 def test_slashes_around_a_prefix_do_not_matter() -> None:
     assert keys.certificate_key("/a/b/", NAMED) == "a/b/team/shop"
     assert keys.token_key("/tokens", "team", "1") == "tokens/team/1"
