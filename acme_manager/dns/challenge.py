@@ -20,21 +20,40 @@ _LONGEST = 253
 
 @attrs.frozen(order=True)
 class Record:
-    """One TXT record and the provider that writes it."""
+    """One TXT record and the provider that writes it.
+
+    `domain` and `key_authorization` say what the record was made from, for programs that make it anew (lego). They are
+    empty in what earlier versions stored. A key authorization is no secret: http-01 shows it to the world.
+    """
 
     provider: str
     name: str
     value: str
+    domain: str = attrs.field(default="", eq=False)
+    key_authorization: str = attrs.field(default="", eq=False, repr=False)
 
     def trace(self) -> Trace:
         """As text for storage: enough for another process to remove the record."""
-        return {"type": CHALLENGE_TYPE, "provider": self.provider, "name": self.name, "value": self.value}
+        made_from = {"domain": self.domain, "key_authorization": self.key_authorization}
+        return {
+            "type": CHALLENGE_TYPE,
+            "provider": self.provider,
+            "name": self.name,
+            "value": self.value,
+            **{key: text for key, text in made_from.items() if text},
+        }
 
 
 def record_of(trace: Trace) -> Record:
     """Read what `Record.trace` wrote. Raises DnsFailed when it is not a trace of a dns-01 challenge."""
     try:
-        record = Record(trace["provider"], trace["name"], trace["value"])
+        record = Record(
+            trace["provider"],
+            trace["name"],
+            trace["value"],
+            trace.get("domain", ""),
+            trace.get("key_authorization", ""),
+        )
     except KeyError as error:
         raise DnsFailed(f"a stored trace of a DNS challenge lacks {error}") from error
     if trace.get("type", CHALLENGE_TYPE) != CHALLENGE_TYPE or not (record.provider and record.name and record.value):

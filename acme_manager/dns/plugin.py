@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 
 from acme_manager.config.model import Plugin
+from acme_manager.dns.challenge import Record
 from acme_manager.dns.propagation import Timing
 from acme_manager.dns.protocol import CLEANUP, DESCRIBE, PRESENT, Change, Description, read_description, read_refusal
 from acme_manager.errors import DnsFailed
@@ -24,6 +25,11 @@ class PluginProvider:
     runner: PluginRunner
     zone_of: ZoneOf
     timing: Timing = attrs.field(factory=Timing)
+    made_from: Record | None = None
+
+    def knowing(self, record: Record) -> PluginProvider:
+        """The same for one record, whose making the plugin is told: lego's programs can't do without."""
+        return attrs.evolve(self, made_from=record)
 
     async def put_txt(self, name: str, value: str) -> None:
         """Add a value. Raises DnsFailed."""
@@ -42,7 +48,14 @@ class PluginProvider:
         return None if done.returncode else read_description(done.stdout)
 
     async def _change(self, action: str, name: str, value: str) -> None:
-        change = Change(action=action, name=name, value=value, zone=await self._zone_hint(name))
+        change = Change(
+            action=action,
+            name=name,
+            value=value,
+            zone=await self._zone_hint(name),
+            domain=self.made_from.domain if self.made_from else "",
+            key_authorization=self.made_from.key_authorization if self.made_from else "",
+        )
         try:
             done = await self.runner.run(self.plugin, action, change.arguments, change.document)
         except PluginFailed as error:

@@ -20,13 +20,18 @@ _LONGEST_ERROR = 1000
 
 @attrs.frozen(kw_only=True)
 class Change:
-    """One TXT record to write or to remove. Names are absolute without the final dot; `zone` may be empty."""
+    """One TXT record to write or to remove. Names are absolute without the final dot; `zone` may be empty.
+
+    `domain` and `key_authorization` are what lego's programs make `name` and `value` from; empty when unknown.
+    """
 
     action: str
     name: str
     value: str
     zone: str = ""
     ttl: int = 60
+    domain: str = ""
+    key_authorization: str = attrs.field(default="", repr=False)
 
     @property
     def arguments(self) -> list[str]:
@@ -44,6 +49,8 @@ class Change:
             "zone": f"{self.zone}." if self.zone else "",
             "ttl": self.ttl,
         }
+        if self.key_authorization:
+            request |= {"domain": self.domain, "key_authorization": self.key_authorization}
         return json.dumps(request).encode() + b"\n"
 
 

@@ -13,6 +13,7 @@ from acme_manager.dns.challenge import CHALLENGE_TYPE, Record, challenge_name, c
 from acme_manager.dns.holds import Holds
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.metrics import DnsMetrics
+from acme_manager.dns.plugin import PluginProvider
 from acme_manager.dns.propagation import Propagation
 from acme_manager.dns.providers import FACTORIES, Factory, PatientProvider, provider_for
 from acme_manager.dns.rfc2136 import Rfc2136
@@ -108,7 +109,8 @@ class DnsSolver:
 
         async def one(challenge: Challenge) -> Trace:
             name = await self._shared.lookup.follow(challenge_name(challenge))
-            return Record(self._name, name, challenge_value(challenge)).trace()
+            made_from = (challenge.identifier.base, challenge.key_authorization)
+            return Record(self._name, name, challenge_value(challenge), *made_from).trace()
 
         return await together(one, challenges)
 
@@ -196,9 +198,10 @@ class DnsSolver:
 
     def _provider_of(self, record: Record) -> PatientProvider:
         """A record is removed by the provider that wrote it, even after the configuration has come to name another."""
-        if record.provider == self._name:
-            return self._provider
-        try:
-            return self._shared.provider(record.provider)
-        except Rejected as error:
-            raise DnsFailed(f"the record of {record.name} was written by another provider: {error}") from error
+        provider = self._provider
+        if record.provider != self._name:
+            try:
+                provider = self._shared.provider(record.provider)
+            except Rejected as error:
+                raise DnsFailed(f"the record of {record.name} was written by another provider: {error}") from error
+        return provider.knowing(record) if isinstance(provider, PluginProvider) else provider
