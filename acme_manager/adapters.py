@@ -15,11 +15,13 @@ from acme_manager.clock import SystemClock
 from acme_manager.config.model import Config, Flags, IssuerConfig
 from acme_manager.config.sources import Sources
 from acme_manager.dns.metrics import DnsMetrics
+from acme_manager.dns.registry import Registry, sources_of
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.errors import Complaint, ConfigInvalid
 from acme_manager.issuance.issuer import open_issuer
 from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.metrics import new_registry
+from acme_manager.plugins import PluginMetrics, PluginRunner
 from acme_manager.ports import Issuer
 from acme_manager.ring.cluster import Ring, open_ring
 from acme_manager.ring.fencing import StoredFence
@@ -45,6 +47,7 @@ class Ground:
     settings: Settings
     registry: CollectorRegistry
     clock: SystemClock
+    plugins: PluginRunner
     solvers: DnsSolvers  # everything about DNS, which orders and looks ahead share
     findings: IssuerFindings
     hangup: Bell  # look at the configuration now
@@ -54,13 +57,16 @@ class Ground:
     def of(cls, config: Config, flags: Flags, sources: Sources, hangup: Bell) -> Ground:
         """With a registry of its own."""
         registry, clock = new_registry("server"), SystemClock()
+        plugins = PluginRunner(PluginMetrics(registry))
+        providers = Registry(sources_of(plugins)).at(config)
         return cls(
             flags=flags,
             sources=sources,
             settings=Settings(config),
             registry=registry,
             clock=clock,
-            solvers=DnsSolvers(config.dns, config.environ, DnsMetrics(registry)),
+            plugins=plugins,
+            solvers=DnsSolvers(config.dns, config.environ, DnsMetrics(registry), providers),
             findings=IssuerFindings(clock, registry),
             hangup=hangup,
             issuers_changed=Bell(),

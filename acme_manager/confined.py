@@ -66,6 +66,7 @@ class Program:
     checksum: str | None = None  # SHA-256 in hex; None: whatever is there
     user: str = ""  # to run as; empty: as we do
     limits: Mapping[str, int] = attrs.field(factory=dict)  # of LIMITS, in the units of setrlimit(2)
+    interpreter: tuple[str, ...] = ()  # what to start it with; empty: it starts by itself
 
 
 @attrs.frozen
@@ -96,7 +97,14 @@ async def run_confined(
         async with _own_folder() as folder, _nothing_left(mark, program), trio.open_nursery() as nursery:
             async with _starting:
                 copy = await trio.to_thread.run_sync(_checked_copy, program, folder, limiter=_files)
-                command = [_prlimit(), *_limit_options(program, mark), "--", str(copy), *arguments]
+                command = [
+                    _prlimit(),
+                    *_limit_options(program, mark),
+                    "--",
+                    *program.interpreter,
+                    str(copy),
+                    *arguments,
+                ]
                 process = await _start(nursery, program, command, stdin, env, folder, grace)
             try:
                 stdout, stderr = bytearray(), bytearray()

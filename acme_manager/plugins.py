@@ -61,14 +61,30 @@ class PluginRunner:
         self._metrics = metrics
         self.last_runs: dict[str, LastRun] = {}
 
-    async def run(self, plugin: Plugin, action: str, arguments: Sequence[str], stdin: bytes = b"") -> Completed:
+    async def run(
+        self,
+        plugin: Plugin,
+        action: str,
+        arguments: Sequence[str],
+        stdin: bytes = b"",
+        *,
+        interpreter: Sequence[str] = (),
+    ) -> Completed:
         """Run a plugin to its end, whatever its exit code. `action` is what logs and metrics call this run.
+
+        `interpreter` is the command that gets the plugin as its first argument; a plugin of its own right has none.
 
         Raises PluginFailed when it can't be started, takes longer than its `timeout`, or writes too much.
         """
         if not plugin.checksum:
             _log.warning("plugin without checksum is run", plugin=plugin.name, path=str(plugin.path))
-        program = Program(path=plugin.path, checksum=plugin.checksum or None, user=plugin.user, limits=plugin.limits)
+        program = Program(
+            path=plugin.path,
+            checksum=plugin.checksum or None,
+            user=plugin.user,
+            limits=plugin.limits,
+            interpreter=tuple(interpreter),
+        )
         began, outcome = trio.current_time(), "cancelled"
         try:
             with trio.fail_after(plugin.timeout):

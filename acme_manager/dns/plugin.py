@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import attrs
 
-from acme_manager.config.model import Plugin
+from acme_manager.config.model import Config, Plugin
 from acme_manager.dns.challenge import Record
+from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.propagation import Timing
 from acme_manager.dns.protocol import CLEANUP, DESCRIBE, PRESENT, Change, Description, read_description, read_refusal
+from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Tier
 from acme_manager.errors import DnsFailed
 from acme_manager.plugins import PluginFailed, PluginRunner
 
@@ -25,6 +27,7 @@ class PluginProvider:
     runner: PluginRunner
     zone_of: ZoneOf
     timing: Timing = attrs.field(factory=Timing)
+    interpreter: tuple[str, ...] = ()  # what the plugin is started with where that is not its own first line's
     made_from: Record | None = None
 
     def knowing(self, record: Record) -> PluginProvider:
@@ -42,7 +45,7 @@ class PluginProvider:
     async def describe(self) -> Description | None:
         """What the plugin says about itself, None when it says nothing. Raises DnsFailed."""
         try:
-            done = await self.runner.run(self.plugin, DESCRIBE, [DESCRIBE])
+            done = await self.runner.run(self.plugin, DESCRIBE, [DESCRIBE], interpreter=self.interpreter)
         except PluginFailed as error:
             raise DnsFailed(str(error)) from error
         return None if done.returncode else read_description(done.stdout)
@@ -57,7 +60,9 @@ class PluginProvider:
             key_authorization=self.made_from.key_authorization if self.made_from else "",
         )
         try:
-            done = await self.runner.run(self.plugin, action, change.arguments, change.document)
+            done = await self.runner.run(
+                self.plugin, action, change.arguments, change.document, interpreter=self.interpreter
+            )
         except PluginFailed as error:
             raise DnsFailed(str(error)) from error
         if done.returncode == 0:
@@ -75,3 +80,29 @@ class PluginProvider:
             return await self.zone_of(name)
         except DnsFailed:
             return ""
+
+
+@attrs.frozen
+class PluginSource(Source):
+    """The plugins of the configuration that are of `type: dns`."""
+
+    runner: PluginRunner
+    plugins: Mapping[str, Plugin] = attrs.field(factory=dict)
+    name: str = "plugin"
+
+    def at(self, config: Config) -> PluginSource:
+        """With the plugins of that configuration."""
+        own = {plugin.name: plugin for plugin in config.common.plugins if plugin.type == "dns"}
+        return attrs.evolve(self, plugins=own)
+
+    def provider(self, name: str, _environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
+        """See Source. Of the variables a plugin sees none: its own are in its `env`."""
+        plugin = self.plugins.get(name)
+        if plugin is None:
+            return None
+        return PluginProvider(plugin=plugin, runner=self.runner, zone_of=lookup.zone_of)
+
+    def providers(self) -> Iterable[ProviderInfo]:
+        """See Source."""
+        for name, plugin in sorted(self.plugins.items()):
+            yield ProviderInfo(name=name, tier=Tier.OWN, source=self.name, summary=str(plugin.path))

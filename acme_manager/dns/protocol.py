@@ -81,11 +81,11 @@ def read_refusal(stdout: bytes) -> Refusal | None:
     error = said.get("error")
     if not isinstance(error, str) or not error.strip():
         return None
-    cause, retry_after = said.get("cause"), said.get("retry_after")
+    cause = said.get("cause")
     return Refusal(
         " ".join(error.split())[:_LONGEST_ERROR],
         cause if cause in CAUSES else "",
-        float(retry_after) if _is_number(retry_after) and 0 <= retry_after <= 86400 else None,
+        _seconds(said.get("retry_after")) or None,
     )
 
 
@@ -122,9 +122,7 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
-def _seconds(value: Any) -> float:
-    return float(value) if _is_number(value) and 0 < value <= 86400 else 0.0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0 < value <= 86400 else 0.0

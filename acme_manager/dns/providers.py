@@ -1,13 +1,21 @@
-"""Which DNS providers there are, by the names that `dns_challenge` uses."""
+"""What a DNS provider is, and where providers come from: each source knows some of the names that `dns_challenge` uses.
+
+To add a source, write a class that inherits from Source and put it into `sources_of` (dns/registry.py), whose order is
+the order in which a name is looked for. A source that runs programs makes `PluginProvider`s (dns/plugin.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import enum
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
+import attrs
+
+from acme_manager.config.model import Config
+from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.propagation import Timing
 from acme_manager.dns.rfc2136 import Rfc2136, read_settings
-from acme_manager.errors import InvalidRequest
 from acme_manager.ports import DnsProvider
 
 
@@ -29,26 +37,79 @@ class KnowsItsZones(Protocol):
         ...
 
 
-Factory = Callable[[str, Mapping[str, str]], PatientProvider]
-"""Makes a provider from the name it was asked for by and the environment. Raises ConfigInvalid."""
+class Tier(enum.StrEnum):
+    """How far a provider has been shown to work."""
+
+    VERIFIED = "verified"  # our tests ran it against a real server
+    RECORDED = "recorded"  # our tests ran it against what a real server had answered
+    MAPPED = "mapped"  # a library says that it does it; we pass its variables on
+    OWN = "own"  # of the configuration: whoever wrote it knows
 
 
-def _rfc2136(name: str, environ: Mapping[str, str]) -> PatientProvider:
-    return Rfc2136(read_settings(environ, name))
+@attrs.frozen(kw_only=True)
+class ProviderInfo:
+    """One provider in a list for people. `source` is the name of its source, `summary` a few words."""
+
+    name: str
+    tier: Tier
+    source: str
+    summary: str
 
 
-FACTORIES: Mapping[str, Factory] = {"rfc2136": _rfc2136, "dnsupdate": _rfc2136}
+class Source(Protocol):
+    """Some providers, by their names in `dns_challenge`. It holds nothing open."""
+
+    @property
+    def name(self) -> str:
+        """What the log calls it: `plugin`, `built in`, `lego`, ..."""
+        ...
+
+    def provider(self, name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
+        """Set a provider up from the variables, None for a name that is not among these.
+
+        Reads small files at most. Raises ConfigInvalid with every variable that is wrong.
+        """
+        ...
+
+    def providers(self) -> Iterable[ProviderInfo]:
+        """All of them, sorted."""
+        ...
+
+    def at(self, _config: Config) -> Source:
+        """The same source as another configuration has it; itself where it reads none."""
+        return self
+
+    def remedy(self, _name: str) -> str:
+        """What would make this source have that name, such as an extra to install; empty where nothing would."""
+        return ""
 
 
-def provider_for(
-    name: str, environ: Mapping[str, str], factories: Mapping[str, Factory] = FACTORIES
-) -> PatientProvider:
-    """Set a provider up from the environment.
+Factory = Callable[[str, Mapping[str, str], Lookup], PatientProvider]
+"""Makes a provider from the name it was asked for by and the variables. Raises ConfigInvalid."""
 
-    Raises InvalidRequest if there is none of that name, ConfigInvalid with every variable that is wrong.
-    """
-    factory = factories.get(name)
-    if factory is None:
-        known = ", ".join(sorted(factories))
-        raise InvalidRequest(f"DNS provider '{name}' does not exist; there are: {known}", "dns_challenge")
-    return factory(name, environ)
+
+def _rfc2136(name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientProvider:
+    return Rfc2136(read_settings(environ, name), lookup.zone_at)
+
+
+_BUILT_IN: Mapping[str, Factory] = {"rfc2136": _rfc2136, "dnsupdate": _rfc2136}
+
+
+@attrs.frozen
+class BuiltIn(Source):
+    """The providers inside this process."""
+
+    factories: Mapping[str, Factory] = _BUILT_IN
+    name: str = "built in"
+
+    def provider(self, name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
+        """See Source."""
+        factory = self.factories.get(name)
+        return None if factory is None else factory(name, environ, lookup)
+
+    def providers(self) -> Iterable[ProviderInfo]:
+        """See Source."""
+        for name in sorted(self.factories):
+            yield ProviderInfo(
+                name=name, tier=Tier.VERIFIED, source=self.name, summary="dynamic updates (RFC 2136): BIND, Knot, ..."
+            )

@@ -93,9 +93,10 @@ class Rfc2136:
     `zone_at` may know the zone of a name at our server, which spares a question.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.zone_at: Callable[[str, Server], str | None] = lambda _name, _server: None
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, zone_at: Callable[[str, Server], str | None] = lambda _name, _server: None
+    ) -> None:
+        self._settings, self._zone_at = settings, zone_at
         self._zones = Memo[str](_ZONE_MEMORY, 4096)  # of names
         self._at = Server(settings.host, settings.port)
         self._server = str(self._at)
@@ -149,7 +150,7 @@ class Rfc2136:
             return message
 
         known = self._zones.get(name)
-        told = None if known else self.zone_at(name, self._at)
+        told = None if known else self._zone_at(name, self._at)
         async with self._connected() as stream:
             zone = known or told or await self._zone_of(stream, name)
             reply = await self._exchange(stream, update(zone))

@@ -15,8 +15,8 @@ from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.plugin import PluginProvider
 from acme_manager.dns.propagation import Propagation
-from acme_manager.dns.providers import FACTORIES, Factory, PatientProvider, provider_for
-from acme_manager.dns.rfc2136 import Rfc2136
+from acme_manager.dns.providers import PatientProvider
+from acme_manager.dns.registry import BUILT_IN, Registry
 from acme_manager.errors import Complaint, ConfigInvalid, DnsFailed, Rejected
 from acme_manager.ports import Challenge, Trace
 from acme_manager.structure import together
@@ -29,18 +29,18 @@ _AT_ONCE = 16  # changes under way at one time for one order
 
 class DnsSolvers:
     """Makes a solver for each order. One for the whole program: its solvers share what is known about zones, and
-    which records are in use."""
+    which records are in use. `registry` and `environ` are those of the configuration."""
 
     def __init__(
         self,
         config: DnsConfig,
         environ: Mapping[str, str],
         metrics: DnsMetrics,
-        factories: Mapping[str, Factory] = FACTORIES,
+        registry: Registry = BUILT_IN,
     ) -> None:
         self.metrics = metrics
         self.holds = Holds()
-        self._environ, self._factories = environ, factories
+        self._environ, self._registry = environ, registry
         self._look_by(config)
 
     def _look_by(self, config: DnsConfig) -> None:
@@ -59,7 +59,7 @@ class DnsSolvers:
             raise ConfigInvalid("config", complaints)
 
         def step() -> None:
-            self._environ = new.environ
+            self._environ, self._registry = new.environ, self._registry.at(new)
             if new.dns != old.dns:
                 self._look_by(new.dns)
 
@@ -67,10 +67,11 @@ class DnsSolvers:
 
     def _trouble(self, config: Config) -> list[Complaint]:
         found: dict[Complaint, None] = {}
+        registry = self._registry.at(config)
         for issuer in config.issuers.values():
             try:
                 if issuer.dns_challenge:
-                    provider_for(issuer.dns_challenge, config.environ, self._factories)
+                    registry.check(issuer.dns_challenge, config.environ, self.lookup)
             except ConfigInvalid as error:
                 found.update(dict.fromkeys(error.complaints))
             except Rejected as error:
@@ -87,10 +88,7 @@ class DnsSolvers:
 
     def provider(self, name: str) -> PatientProvider:
         """The bare provider; raises as `solver` does."""
-        provider = provider_for(name, self._environ, self._factories)
-        if isinstance(provider, Rfc2136):
-            provider.zone_at = self.lookup.zone_at
-        return provider
+        return self._registry.provider(name, self._environ, self.lookup)
 
 
 class DnsSolver:

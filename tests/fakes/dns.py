@@ -15,7 +15,8 @@ from acme_manager.config.model import DnsConfig
 from acme_manager.dns.challenge import enclosing
 from acme_manager.dns.lookup import Lookup, Records
 from acme_manager.dns.metrics import DnsMetrics
-from acme_manager.dns.providers import Factory
+from acme_manager.dns.providers import BuiltIn, Factory
+from acme_manager.dns.registry import Registry
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.errors import DnsFailed
 
@@ -51,6 +52,6 @@ class MemoryLookup(Lookup):
 
 
 def memory_dns(lookup: Lookup, factories: Mapping[str, Factory] | None = None) -> DnsSolvers:
-    solvers = DnsSolvers(DnsConfig(), {}, DnsMetrics(CollectorRegistry()), factories or {})
+    solvers = DnsSolvers(DnsConfig(), {}, DnsMetrics(CollectorRegistry()), Registry([BuiltIn(factories or {})]))
     solvers.lookup = lookup
     return solvers

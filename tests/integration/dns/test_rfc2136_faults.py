@@ -14,7 +14,6 @@ import dns.tsig
 import pytest
 import trio
 
-from acme_manager.dns.providers import provider_for
 from acme_manager.dns.rfc2136 import Rfc2136, read_settings
 from acme_manager.errors import DnsFailed
 from acme_manager.structure import background
@@ -100,7 +99,7 @@ def delegating(query: dns.message.Message) -> dns.message.Message:
 async def test_a_fault_of_the_server_is_put_in_words(script: Script, words: str) -> None:
     async with answering(script) as variables:
         with pytest.raises(DnsFailed, match=words) as caught:
-            await provider_for("rfc2136", variables).put_txt(NAME, "value")
+            await Rfc2136(read_settings(variables)).put_txt(NAME, "value")
     assert KEY.secret not in str(caught.value)
 
 
@@ -112,7 +111,7 @@ async def test_a_zone_that_was_wrong_is_looked_up_again() -> None:
         return answer_to(query, dns.rcode.NOTZONE if len(asked) == 3 else dns.rcode.NOERROR)
 
     async with answering(script, signed=False) as variables:
-        provider = provider_for("rfc2136", variables)
+        provider = Rfc2136(read_settings(variables))
         await provider.put_txt(NAME, "value")
         with pytest.raises(DnsFailed):
             await provider.remove_txt(NAME, "value")
@@ -134,7 +133,6 @@ async def test_a_zone_that_is_known_already_is_tried_before_the_server_is_asked(
         return answer_to(query, code if len(asked) == 1 else dns.rcode.NOERROR)
 
     async with answering(script, signed=False) as variables:
-        provider = Rfc2136(read_settings(variables))
-        provider.zone_at = lambda _name, _server: "example.test"
+        provider = Rfc2136(read_settings(variables), lambda _name, _server: "example.test")
         await provider.put_txt(NAME, "value")
     assert asked == messages

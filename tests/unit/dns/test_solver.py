@@ -11,6 +11,8 @@ from trio.testing import MockClock
 from acme_manager.config.model import DnsConfig
 from acme_manager.dns.challenge import Record
 from acme_manager.dns.metrics import DnsMetrics
+from acme_manager.dns.providers import BuiltIn
+from acme_manager.dns.registry import Registry
 from acme_manager.dns.solver import CLEANUP_SECONDS, DnsSolver, DnsSolvers
 from acme_manager.domain.names import parse_identifier
 from acme_manager.errors import DnsFailed, InvalidRequest
@@ -32,12 +34,16 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 def shared(provider: MemoryProvider, registry: CollectorRegistry) -> DnsSolvers:
-    return DnsSolvers(OFFLINE, {}, DnsMetrics(registry), {"memory": lambda _name, _environ: provider})
+    return DnsSolvers(OFFLINE, {}, DnsMetrics(registry), memory_registry(provider))
 
 
 @pytest.fixture
 def solver(shared: DnsSolvers) -> DnsSolver:
     return shared.solver("memory")
+
+
+def memory_registry(provider: MemoryProvider) -> Registry:
+    return Registry([BuiltIn({"memory": lambda _name, _environ, _lookup: provider})])
 
 
 def traces(*values: str, provider: str = "memory") -> list[Any]:
@@ -190,7 +196,7 @@ async def test_a_trace_that_is_none_is_refused(solver: DnsSolver) -> None:
 
 async def test_a_fixed_wait_replaces_looking(provider: MemoryProvider, autojump_clock: MockClock) -> None:
     config = DnsConfig(follow_cname=False, propagation_wait=90.0)
-    shared = DnsSolvers(config, {}, DnsMetrics(CollectorRegistry()), {"memory": lambda _name, _environ: provider})
+    shared = DnsSolvers(config, {}, DnsMetrics(CollectorRegistry()), memory_registry(provider))
     began = trio.current_time()
     async with shared.solver("memory").presented(traces("a")):
         assert trio.current_time() - began == pytest.approx(90)

@@ -10,6 +10,7 @@ import attrs
 import pytest
 import trio
 
+from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.providers import Factory, PatientProvider
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.certificate import Certificate
@@ -53,13 +54,13 @@ class ZonedProvider(MemoryProvider):
         raise DnsFailed(f"name server 192.0.2.53:53 has no zone that {name} is in")
 
 
-def _broken(_name: str, _environ: Mapping[str, str]) -> PatientProvider:
+def _broken(_name: str, _environ: Mapping[str, str], _lookup: Lookup) -> PatientProvider:
     raise ConfigInvalid("DNS provider broken", [Complaint("BROKEN_KEY", "is missing")])
 
 
 FACTORIES: Mapping[str, Factory] = {
-    "zoned": lambda _name, _environ: ZonedProvider(),
-    "plain": lambda _name, _environ: MemoryProvider(),
+    "zoned": lambda _name, _environ, _lookup: ZonedProvider(),
+    "plain": lambda _name, _environ, _lookup: MemoryProvider(),
     "broken": _broken,
 }
 
