@@ -224,7 +224,11 @@ class BudgetSpent(IssuerRateLimited):
     """The CA has not been asked: it would say `rateLimited`, by what we know of its limits and of our own orders."""
 
 
-class DnsFailed(AcmeManagerError):
+class ChallengeFailed(AcmeManagerError):
+    """What a CA is to see could not be made visible, or not taken away again."""
+
+
+class DnsFailed(ChallengeFailed):
     """A DNS record could not be written, removed or seen. `server` names the one that failed, if one did.
 
     `cause` says what kind of trouble it is where the provider tells: `credentials`, `zone`, `unavailable` or `input`.

@@ -106,22 +106,22 @@ class Solver(Protocol):
 
     @property
     def type(self) -> str:
-        """The challenge type it solves: `dns-01` or `http-01`."""
+        """The challenge type it solves: `dns-01`, `http-01`."""
         ...
 
     async def plan(self, challenges: Sequence[Challenge]) -> Sequence[Trace]:
-        """Find out what `presented` is going to leave behind, without doing it yet. Raises DnsFailed."""
+        """Find out what `presented` is going to leave behind, without doing it yet. Raises ChallengeFailed."""
         ...
 
     def presented(self, traces: Sequence[Trace]) -> AbstractAsyncContextManager[None]:
         """Make all of them visible on entry and wait until the CA can see them; remove all on exit, whatever happened.
 
-        Raises DnsFailed on entry. A removal that fails is logged and counted, not raised.
+        Raises ChallengeFailed on entry. A removal that fails is logged and counted, not raised.
         """
         ...
 
     async def remove(self, traces: Sequence[Trace]) -> None:
-        """Remove what an earlier process may have left. What is not there is no error. Raises DnsFailed."""
+        """Remove what an earlier process may have left. What is not there is no error. Raises ChallengeFailed."""
         ...
 
 
@@ -191,9 +191,9 @@ class IssuerFacts:
 class Issuer(Protocol):
     """One CA with one account, which storage keeps for all nodes. Time limits belong to the caller.
 
-    Raises IssuanceFailed (with the CA's problem), IssuerRateLimited, IssuerUnavailable and DnsFailed; StorageUnavailable
-    and StorageDenied where the account is needed and can't be read or written. Nothing else. Once the account is known,
-    storage is needed only if the CA refuses it.
+    Raises IssuanceFailed (with the CA's problem), IssuerRateLimited, IssuerUnavailable and ChallengeFailed;
+    StorageUnavailable and StorageDenied where the account is needed and can't be read or written. Nothing else. Once the
+    account is known, storage is needed only if the CA refuses it.
     """
 
     async def issue(

@@ -126,6 +126,13 @@ KINDS: Mapping[type[Exception], Kind] = {
         "The CA did not issue the certificate",
         "`issuer_problem` has the CA's own words, with one entry in `subproblems` for each name that failed.",
     ),
+    errors.ChallengeFailed: Kind(
+        500,
+        "challenge-failed",
+        "The answer to the CA's challenge could not be put where the CA looks for it",
+        "`detail` names the place: the folder, the memcached servers, the bucket or the record. For the operator: check "
+        "that the server may write there, and `http_challenge_config`.",
+    ),
     errors.DnsFailed: Kind(
         500,
         "dns-failed",

@@ -85,6 +85,8 @@ def _kind(error: errors.AcmeManagerError) -> tuple[str, Cure]:
             return "ca_unavailable", Cure.ANOTHER_CA
         case errors.DnsFailed():
             return _BY_DNS.get(error.cause, ("dns", Cure.TIME))
+        case errors.ChallengeFailed():
+            return "challenge", Cure.TIME
         case errors.Unavailable():
             return (
                 "storage" if isinstance(error, errors.StorageUnavailable | errors.StorageDenied) else "cluster"

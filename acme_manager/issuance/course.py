@@ -15,7 +15,7 @@ from acme_manager.config.model import IssuerConfig
 from acme_manager.domain.names import Identifier, IdentifierType
 from acme_manager.errors import (
     AcmeManagerError,
-    DnsFailed,
+    ChallengeFailed,
     IssuanceFailed,
     IssuerRateLimited,
     IssuerUnavailable,
@@ -58,7 +58,7 @@ class _Unusable(IssuanceFailed):
 
 @attrs.frozen(kw_only=True)
 class Course:
-    """Raises IssuanceFailed, IssuerRateLimited, IssuerUnavailable and DnsFailed."""
+    """Raises IssuanceFailed, IssuerRateLimited, IssuerUnavailable and ChallengeFailed."""
 
     config: IssuerConfig
     orders: Orders
@@ -181,7 +181,7 @@ class Course:
                 self.step(Step.PRESENTED)
                 await together(self._answer, list(zip(pending, offers, strict=True)))
                 return await self._advance(attrs.evolve(order, answered=True, looks=0))
-        except (IssuanceFailed, DnsFailed):
+        except (IssuanceFailed, ChallengeFailed):
             with trio.move_on_after(_CLEAN_UP, shield=True):
                 await together(self._give_up, pending)
             raise
@@ -285,5 +285,5 @@ class Course:
             return
         try:
             await self.solver.remove(traces)
-        except DnsFailed as error:
+        except ChallengeFailed as error:
             _log.warning("challenge of an earlier process not removed", issuer=self.config.name, error=str(error))

@@ -30,7 +30,7 @@ from acme_manager.domain.keys import (
 from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.errors import (
     AcmeManagerError,
-    DnsFailed,
+    ChallengeFailed,
     IssuanceFailed,
     IssuanceTimedOut,
     IssuerUnavailable,
@@ -132,7 +132,7 @@ class Issuing:
         await self._forget(record)
 
     async def _clean_up(self, record: OrderRecord) -> None:
-        """Take away what an order has left visible. Raises DnsFailed."""
+        """Take away what an order has left visible. Raises ChallengeFailed."""
         try:
             solver = self.issuers.solver_for(record.ordered)
         except Rejected as error:  # its issuer or its provider is configured no more
@@ -183,7 +183,7 @@ class Issuing:
         if left is not None:
             try:
                 await self._clean_up(left)
-            except DnsFailed as error:
+            except ChallengeFailed as error:
                 _log.warning("challenges left behind", key=record.certificate.id.key, error=str(error))
         stand_in = ordered if ordered != record.certificate else None
         return attrs.evolve(record, stand_in=stand_in, replaces="", order=PlacedOrder(""))

@@ -43,6 +43,7 @@ TABLE: list[tuple[Exception, int, str, str | None]] = [
     (errors.IssuanceFailed("x", _MALFORMED), 400, "issuance-malformed", None),
     (errors.IssuerRateLimited("x", None, 30), 503, "issuer-rate-limited", "30"),
     (errors.IssuerRateLimited("x"), 503, "issuer-rate-limited", None),
+    (errors.ChallengeFailed("x"), 500, "challenge-failed", None),
     (errors.DnsFailed("x"), 500, "dns-failed", None),
     (trio.TooSlowError(), 504, "too-slow", None),
     (ExceptionGroup("g", [errors.DnsFailed("x")]), 500, "dns-failed", None),
