@@ -6,7 +6,6 @@ installation. Nothing of it can put a renewal off until too late: `LAST` and `SA
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -142,8 +141,14 @@ def _words(drawn: Draw, text: str, life: Life) -> tuple[str, str]:
     if drawn.fits:
         return "window", f"{text} days before expiry"
     share = "half" if short_lived(life.length) else "third"
-    days = max(1, math.ceil(life.length / _DAY))
-    return "share", f"last {share} of its life: renewal_days '{text}' does not fit a life of {days} days"
+    return "share", f"last {share} of its life: renewal_days '{text}' does not fit a life of {_span(life.length)}"
+
+
+def _span(length: timedelta) -> str:
+    for unit, name in ((_DAY, "days"), (_DAY / 24, "hours")):
+        if length >= 2 * unit:
+            return f"{round(length / unit, 1):g} {name}"
+    return f"{length.total_seconds() / 60:.0f} minutes"
 
 
 def _suggested(planned: RenewalPlan, ari: Suggestion, life: Life, certificate: Certificate) -> RenewalPlan:

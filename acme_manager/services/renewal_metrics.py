@@ -20,7 +20,7 @@ class RenewalMetrics:
 
     due: Gauge
     deferred: Gauge  # issuer
-    attempts: Counter  # issuer, outcome
+    renewals: Counter  # issuer
     failures: Counter  # issuer, cause
     _causes: Tally[str] = attrs.field(factory=Tally, init=False)
     _renewed: int = attrs.field(default=0, init=False)
@@ -44,7 +44,7 @@ class RenewalMetrics:
 
     def renewed(self, issuer: str) -> None:
         """A certificate has been renewed."""
-        self.attempts.labels(issuer).inc()
+        self.renewals.labels(issuer).inc()
         self._renewed += 1
 
     def failed(self, issuer: str, cause: Cause) -> None:

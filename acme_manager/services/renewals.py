@@ -20,7 +20,7 @@ from acme_manager.domain.causes import Cure, backoff, classify
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.names import Identifier
 from acme_manager.domain.planning import Policy, RenewalPlan, life_of
-from acme_manager.domain.renewal_state import NOTHING_KNOWN
+from acme_manager.domain.renewal_state import NOTHING_KNOWN, RenewalState
 from acme_manager.errors import (
     AcmeManagerError,
     BudgetSpent,
@@ -267,7 +267,6 @@ class Renewals:
             _log.error("renewal fails until somebody acts", **facts)
         else:
             _log.info("renewal failed", **facts)
-        self._held[key] = retry_at  # should the state not reach the others
         self._note(
             certificate,
             failures=failures,
@@ -279,23 +278,25 @@ class Renewals:
         )
 
     def _note(self, certificate: Certificate, **changes: object) -> None:
-        key, known = certificate.id.key, self._state.renewal(certificate)
-        try:
-            self._state.publish_renewal(key, attrs.evolve(known, **changes))  # type: ignore[arg-type]  # by name
-        except AcmeManagerError as error:
-            _log.warning("state of a renewal not published", key=key, error=str(error))
+        known = self._state.renewal(certificate)
+        self._publish(certificate.id.key, attrs.evolve(known, **changes))  # type: ignore[arg-type]  # by name
 
     def _forget(self, renewed: Certificate) -> None:
         """What was known of the certificate before is of no use; what has been learnt of the new one stays."""
-        key, known = renewed.id.key, self._state.renewals.get(renewed.id.key)
+        known = self._state.renewals.get(renewed.id.key)
         if known is not None and known.leaf == renewed.fingerprint:
-            try:
-                self._state.publish_renewal(key, NOTHING_KNOWN)
-            except AcmeManagerError as error:
-                _log.warning("state of a renewal not published", key=key, error=str(error))
+            self._publish(renewed.id.key, NOTHING_KNOWN)
+
+    def _publish(self, key: str, state: RenewalState) -> None:
+        try:
+            self._state.publish_renewal(key, state)
+        except AcmeManagerError as error:  # this node is about to learn that it leads no more
+            _log.warning("state of a renewal not published", key=key, error=str(error))
+            self._held[key] = self._clock.now() + _SOON
 
     def _show(self, now: datetime) -> None:
         due, deferred = len(self._under_way) + sum(map(len, self._queues.values())), 0
+        self._metrics.deferred.clear()
         for issuer in self._settings.issuers:
             waiting = self._queues[issuer].waiting() if issuer in self._queues else 0
             self._metrics.deferred.labels(issuer).set(waiting)

@@ -59,6 +59,9 @@ def window_of(first: float, last: float, **more: str) -> RenewalState:
     [
         (made(90), "window", "20-30 days before expiry"),
         (made(6), "share", "last half of its life: renewal_days '20-30' does not fit a life of 6 days"),
+        (made(160 / 24), "share", "last half of its life: renewal_days '20-30' does not fit a life of 6.7 days"),
+        (made(0.5), "share", "last half of its life: renewal_days '20-30' does not fit a life of 12 hours"),
+        (made(1 / 24), "share", "last half of its life: renewal_days '20-30' does not fit a life of 60 minutes"),
         (
             made(25, renewal_days="30"),
             "share",
