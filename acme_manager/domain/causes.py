@@ -15,7 +15,7 @@ from acme_manager import errors
 from acme_manager.domain.renewal import spread
 
 _STEPS = (60.0, 600.0, 6000.0, 86400.0)  # seconds; the last one repeats
-_SHARE = 0.1  # of what is left of the certificate: the longest wait
+_PARTS = 10  # of what is left of the certificate: one of them is the longest wait
 _BUSY = 900.0  # seconds: but never more often than that, since CAs count failures by the hour
 _EXPIRED = 3600.0  # the longest wait once nothing is left
 
@@ -118,5 +118,5 @@ def backoff(failures: int, left: float, retry_after: float | None, key: str) -> 
     never longer than a tenth of what is left, or an hour after expiry. A CA's Retry-After is waited for in any case.
     """
     step = _STEPS[min(max(failures, 1), len(_STEPS)) - 1] * (1 + 0.2 * spread(f"{failures} {key}"))
-    longest = max(left * _SHARE, _BUSY) if left > 0 else _EXPIRED
+    longest = max(left / _PARTS, _BUSY) if left > 0 else _EXPIRED
     return max(min(step, longest), retry_after or 0.0)
