@@ -192,8 +192,8 @@ class Issuer(Protocol):
     """One CA with one account, which storage keeps for all nodes. Time limits belong to the caller.
 
     Raises IssuanceFailed (with the CA's problem), IssuerRateLimited, IssuerUnavailable and ChallengeFailed;
-    StorageUnavailable and StorageDenied where the account is needed and can't be read or written. Nothing else. Once the
-    account is known, storage is needed only if the CA refuses it.
+    StorageUnavailable and StorageDenied where the account is needed and can't be read or written. Nothing else. Once
+    the account is known, storage is needed only if the CA refuses it.
     """
 
     async def issue(
