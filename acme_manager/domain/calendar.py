@@ -118,7 +118,8 @@ class Calendar:
                 # The clocks change: an hour comes twice, or is skipped together with what begins or ends in it.
                 local += [one.replace(fold=1) for one in local]
                 local += [midnight.astimezone(UTC) + half * timedelta(minutes=30) for half in range(50)]
-            edges = {one.astimezone(UTC) for one in local}
+            tomorrow = (midnight + _DAY).astimezone(UTC)  # whose edges follow, and must come in order
+            edges = {edge for one in local if (edge := one.astimezone(UTC)) < tomorrow}
             yield from (edge for edge in sorted(edges) if after < edge < before)
             day += _DAY
 

@@ -87,9 +87,9 @@ def life_of(certificate: Certificate) -> Life | None:
 
 
 def plan(certificate: Certificate, state: RenewalState, policy: Policy, now: datetime) -> RenewalPlan | None:
-    """When to renew; None for a record without an expiry. The answer stays the same until it is due.
+    """When to renew; None for a record without an expiry. The same inputs give the same answer on every node.
 
-    The same inputs give the same answer on every node.
+    It stays the same until it is due. What is overdue and waits for a welcome time may come as soon as there is one.
     """
     life = life_of(certificate)
     if life is None:

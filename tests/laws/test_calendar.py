@@ -42,3 +42,7 @@ def test_clocks_that_change_take_no_welcome_time_away() -> None:
     first = frozen.next_allowed(datetime(2026, 10, 25, 0, 15, tzinfo=UTC), datetime(2026, 10, 25, 6, tzinfo=UTC))
     assert first is not None
     assert (first.start.minute, first.end) == (45, datetime(2026, 10, 25, 1, 15, tzinfo=UTC))
+    after = parse_calendar(["00:00-00:01"], [], "America/New_York")  # on the day after such a day
+    short = after.next_allowed(datetime(2029, 3, 12, 3, tzinfo=UTC), datetime(2029, 3, 13, tzinfo=UTC))
+    assert short is not None
+    assert (short.start.hour, short.end - short.start) == (4, timedelta(minutes=1))

@@ -69,8 +69,11 @@ def test_a_plan_is_never_too_late_and_in_a_welcome_time_unless_it_says_so(
         unmoved, ari = plan(certificate, state, Policy(window="20-30"), now), state.of("f").ari
         assert unmoved is not None
         assert planned.due <= max(unmoved.due, life.safe if ari is None else min(life.safe, ari.end))
-    if planned.due > now:  # it does not wander off as one waits for it
-        assert plan(certificate, state, policy, now + (planned.due - now) / 2) == planned
+    if planned.due > now:  # it does not wander off as one waits for it; what is late may come as soon as it is welcome
+        later = now + (planned.due - now) / 2
+        again = plan(certificate, state, policy, later)
+        assert again is not None
+        assert again == planned or (again.due <= now and calendar.against(later) is None)
 
 
 @given(st.data(), certificates())
