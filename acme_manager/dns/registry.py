@@ -12,6 +12,7 @@ from acme_manager.config.model import Config
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.plugin import PluginSource
 from acme_manager.dns.providers import BuiltIn, PatientProvider, ProviderInfo, Source
+from acme_manager.dns.shipped import ShippedSource
 from acme_manager.errors import InvalidRequest
 from acme_manager.plugins import PluginRunner
 
@@ -22,7 +23,7 @@ _MOST_LISTED = 12  # names in an error
 
 def sources_of(runner: PluginRunner) -> Sequence[Source]:
     """Every source, in the order in which a name is looked for: what administrators set up themselves comes first."""
-    return (PluginSource(runner), BuiltIn())
+    return (PluginSource(runner), BuiltIn(), ShippedSource(runner))
 
 
 @attrs.frozen

@@ -88,6 +88,11 @@ class PowerDns:
             await self.program.ready(lambda asked=question: _asked(asked, self.at))  # type: ignore[misc]
 
 
+def _make_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(_SCHEMA.read_text())
+
+
 async def _asked(question: dns.message.Message, at: Address) -> None:
     if not (await dns.asyncquery.udp(question, at[0], port=at[1], timeout=0.5)).answer:
         raise ConnectionError("the zone is not there yet")
@@ -106,8 +111,7 @@ async def powerdns(
         (where / "pdns.conf").write_text(
             _CONFIG.format(folder=where, address=address, port=port, api_port=api_port, key=key)
         )
-        with closing(sqlite3.connect(where / "zones.db")) as database:
-            database.executescript(_SCHEMA.read_text())
+        _make_database(where / "zones.db")
         argv = ("pdns_server", f"--config-dir={where}", "--guardian=no", "--daemon=no")
         program = Program(argv=argv, folder=where, package="pdns-server")
         server = PowerDns(at=(address, port), url=f"http://{address}:{api_port}", key=key, program=program)
