@@ -108,7 +108,9 @@ class Certificates:
 
     def resume(self, wanted: Certificate, *, revoke: bool) -> None:
         """Take an order of an earlier process up again, in the background."""
-        self._jobs.start(wanted.id.key, (wanted, revoke), partial(self._issuing.issue, wanted, revoke=revoke))
+        reason = "taken up where an earlier process had left it"
+        work = partial(self._issuing.issue, wanted, revoke=revoke, reason=reason)
+        self._jobs.start(wanted.id.key, (wanted, revoke), work)
 
     async def _issue(
         self, caller: Token, operation: Operation, wanted: Certificate, *, revoke: bool = False
