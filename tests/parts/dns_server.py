@@ -60,10 +60,10 @@ class DnsServer:
         update.add(_absolute(name), ttl, rdtype, value)
         await self._send(update)
 
-    async def remove(self, zone: str, name: str, rdtype: str) -> None:
-        """Remove all records of a name and type."""
+    async def remove(self, zone: str, name: str, rdtype: str, *values: str) -> None:
+        """Remove the records of a name and type with these values, or all of them."""
         update = self._update(zone)
-        update.delete(_absolute(name), rdtype)
+        update.delete(_absolute(name), rdtype, *values)
         await self._send(update)
 
     async def start(self) -> None:

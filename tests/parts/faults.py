@@ -58,6 +58,7 @@ class Reply:
 
 
 Forward = Callable[[], Awaitable[Reply]]
+Answering = Callable[[Request], Awaitable[Reply]]
 
 
 class Fault(Protocol):
@@ -203,23 +204,28 @@ async def fault_proxy(upstream: str, *, secure: bool | None = None) -> AsyncIter
 
     It speaks TLS itself if the upstream does; `secure` says otherwise.
     """
-    with_tls = upstream.startswith("https:") if secure is None else secure
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+    async with httpx.AsyncClient(
+        base_url=upstream, verify=tls.client_context(), trust_env=False, limits=limits
+    ) as client:
+        with_tls = upstream.startswith("https:") if secure is None else secure
+        async with faulty_server(partial(_forward, client), secure=with_tls) as proxy:
+            yield proxy
+
+
+@asynccontextmanager
+async def faulty_server(answer: Answering, *, secure: bool = False) -> AsyncIterator[FaultProxy]:
+    """Start a server whose answers are those of a function, where no fault is planned."""
     address = here().address
     listeners = await trio.open_tcp_listeners(0, host=address)
     host = f"{'localhost' if address == LOOPBACK else address}:{listeners[0].socket.getsockname()[1]}"
-    proxy = FaultProxy(url=f"https://{host}" if with_tls else f"http://{host}")
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-    async with (
-        httpx.AsyncClient(base_url=upstream, verify=tls.client_context(), trust_env=False, limits=limits) as client,
-        background(partial(_serve, proxy, client, listeners, with_tls)),
-    ):
+    proxy = FaultProxy(url=f"https://{host}" if secure else f"http://{host}")
+    async with background(partial(_serve, proxy, answer, listeners, secure)):
         yield proxy
 
 
-async def _serve(
-    proxy: FaultProxy, client: httpx.AsyncClient, listeners: list[trio.SocketListener], with_tls: bool
-) -> None:
-    handler = partial(_converse, proxy, client)
+async def _serve(proxy: FaultProxy, answer: Answering, listeners: list[trio.SocketListener], with_tls: bool) -> None:
+    handler = partial(_converse, proxy, answer)
     if not with_tls:
         await trio.serve_listeners(handler, listeners)
         return
@@ -227,11 +233,11 @@ async def _serve(
     await trio.serve_listeners(handler, [trio.SSLListener(one, context, https_compatible=True) for one in listeners])
 
 
-async def _converse(proxy: FaultProxy, client: httpx.AsyncClient, stream: trio.abc.Stream) -> None:
+async def _converse(proxy: FaultProxy, answer: Answering, stream: trio.abc.Stream) -> None:
     connection = h11.Connection(h11.SERVER)
     try:
         while (request := await _receive(connection, stream)) is not None:
-            reply = await proxy.handle(request, partial(_forward, client, request))
+            reply = await proxy.handle(request, partial(answer, request))
             await _send(connection, stream, reply)
             if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                 return

@@ -26,7 +26,7 @@ local-address={address}
 local-port={port}
 socket-dir={folder}
 webserver=yes
-webserver-address={address}
+webserver-address={api_address}
 webserver-port={api_port}
 webserver-allow-from=127.0.0.0/8
 api=yes
@@ -100,21 +100,28 @@ async def _asked(question: dns.message.Message, at: Address) -> None:
 
 @asynccontextmanager
 async def powerdns(
-    folder: Path, zones: Sequence[str], *, records: Mapping[str, Sequence[tuple[str, str, str]]] | None = None
+    folder: Path,
+    zones: Sequence[str],
+    *,
+    records: Mapping[str, Sequence[tuple[str, str, str]]] | None = None,
+    at: Address | None = None,
 ) -> AsyncIterator[PowerDns]:
-    """Start PowerDNS for `zones`; `records` is {zone: (absolute name, type, content)}."""
+    """Start PowerDNS for `zones`, by default on a free port; `records` is {zone: (absolute name, type, content)}."""
 
     async def attempt() -> PowerDns:
-        where, address = new_folder(folder, "pdns"), here().address
+        where = new_folder(folder, "pdns")
         port, api_port = free_ports(2)
+        address, port = at or (here().address, port)
         key = secrets.token_urlsafe(24)
         (where / "pdns.conf").write_text(
-            _CONFIG.format(folder=where, address=address, port=port, api_port=api_port, key=key)
+            _CONFIG.format(
+                folder=where, address=address, port=port, api_address=here().address, api_port=api_port, key=key
+            )
         )
         _make_database(where / "zones.db")
         argv = ("pdns_server", f"--config-dir={where}", "--guardian=no", "--daemon=no")
         program = Program(argv=argv, folder=where, package="pdns-server")
-        server = PowerDns(at=(address, port), url=f"http://{address}:{api_port}", key=key, program=program)
+        server = PowerDns(at=(address, port), url=f"http://{here().address}:{api_port}", key=key, program=program)
         await server.start(zones, records or {})
         return server
 
