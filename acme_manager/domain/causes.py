@@ -115,8 +115,9 @@ def backoff(failures: int, left: float, retry_after: float | None, key: str) -> 
     """Seconds to wait after the `failures`-th failure in a row of a certificate with `left` seconds to its expiry.
 
     1 min, 10 min, 100 min, then daily, up to a fifth more so that those that fail together don't come back together;
-    never longer than a tenth of what is left, or an hour after expiry. A CA's Retry-After is waited for in any case.
+    never longer than a tenth of what is left, or of what has passed since expiry. A CA's Retry-After is waited for in
+    any case.
     """
     step = _STEPS[min(max(failures, 1), len(_STEPS)) - 1] * (1 + 0.2 * spread(f"{failures} {key}"))
-    longest = max(left / _PARTS, _BUSY) if left > 0 else _EXPIRED
+    longest = max(abs(left) / _PARTS, _BUSY if left > 0 else _EXPIRED)
     return max(min(step, longest), retry_after or 0.0)

@@ -43,6 +43,7 @@ class Asking:
         self._busy: dict[str, int] = {}
         self._held: dict[str, datetime] = {}  # certificates that could not be asked about, likewise
         self._silent: dict[str, datetime] = {}  # CAs without an answer, and until when they are left alone
+        self._heard: dict[str, datetime] = {}  # CAs that were silent, and when they had begun to answer
 
     def begin(self) -> None:
         """This node has begun to lead."""
@@ -54,18 +55,16 @@ class Asking:
 
     def when(self, certificate: Certificate) -> datetime | None:
         """When to ask about a certificate; None: never, or it is being asked about."""
-        key, life = certificate.id.key, life_of(certificate)
-        if key in self._asked or life is None:
+        key, issuer, life = certificate.id.key, _issuer(certificate), life_of(certificate)
+        if key in self._asked or issuer in self._silent or life is None:
             return None
-        state = self._state.renewal(certificate)
+        state, began = self._state.renewal(certificate), max(self._began, self._heard.get(issuer, self._began))
         if state.ask_at is not None:
             at = state.ask_at
-        elif certificate.issued_at > milliseconds(self._began - _NEW):
-            at = self._began
+        elif certificate.issued_at > milliseconds(began - _NEW):
+            at = began
         else:  # of many that nobody has asked about yet, all at once would be too many
-            at = self._began + _RARELY * spread(f"ask {key}")
-        if (silent := self._silent.get(_issuer(certificate))) is not None:
-            at = max(at, silent + _RARELY * 0.1 * spread(f"ask {key}"))
+            at = began + _RARELY * spread(f"ask {key}")
         at = max(at, self._held.get(key, at))
         return at if at < life.end else None
 
@@ -77,7 +76,15 @@ class Asking:
             self._waiting.setdefault(_issuer(certificate), deque()).append(key)
 
     def start(self, nursery: trio.Nursery, finished: Callable[[str], None]) -> None:
-        """Go on with what waits, as far as each CA's share of questions at once goes; `finished` is told each key."""
+        """Go on with what waits, as far as each CA's share of questions at once goes; `finished` is told each key.
+
+        It is also told the keys that have something to ask because their CA has begun to answer.
+        """
+        now = self._clock.now()
+        for issuer, until in tuple(self._silent.items()):
+            if until <= now:
+                self._silent[issuer] = now + _RARELY
+                nursery.start_soon(self._look_again, issuer, finished)
         for issuer, keys in tuple(self._waiting.items()):
             while keys and self._busy.get(issuer, 0) < _AT_ONCE:
                 self._busy[issuer] = self._busy.get(issuer, 0) + 1
@@ -100,9 +107,27 @@ class Asking:
         finished(key)
         self.start(nursery, finished)
 
+    async def _look_again(self, issuer: str, finished: Callable[[str], None]) -> None:
+        """Has that CA begun to answer?"""
+        try:
+            with trio.fail_after(_PATIENCE):
+                facts = await self._issuers.get(issuer).facts()
+        except (AcmeManagerError, trio.TooSlowError) as error:
+            _log.debug("not known whether a CA has renewal windows", issuer=issuer, error=str(error))
+            return
+        except Exception:  # noqa: BLE001 a bug; it must not stop the renewals
+            _log.exception("not known whether a CA has renewal windows", issuer=issuer)
+            return
+        if facts.renewal_info:
+            del self._silent[issuer]
+            self._heard[issuer] = self._clock.now()
+            for key, certificate in self._state.certificates.items():
+                if _issuer(certificate) == issuer:
+                    finished(key)
+
     async def _ask(self, issuer: str, key: str) -> None:
         certificate = self._state.certificates.get(key)
-        if certificate is None or self._is_silent(issuer):
+        if certificate is None or issuer in self._silent:
             return
         leaf = certificate.fingerprint
         try:
@@ -121,7 +146,7 @@ class Asking:
             return
         if info is not None:
             self._learn(key, leaf, info)
-        elif not self._is_silent(issuer):
+        elif issuer not in self._silent:
             self._keep(key, leaf, {"ask_at": self._clock.now() + 4 * _RARELY * (1 + 0.1 * spread(key)), "ari": None})
 
     async def _answer(self, issuer: str, certificate: Certificate) -> RenewalInfo | None:
@@ -155,9 +180,6 @@ class Asking:
             return  # it was replaced meanwhile
         known: RenewalState = self._state.renewal(certificate)
         self._state.publish_renewal(key, attrs.evolve(known, **changes))  # type: ignore[arg-type]  # by name
-
-    def _is_silent(self, issuer: str) -> bool:
-        return self._silent.get(issuer, self._began) > self._clock.now()
 
 
 def _issuer(certificate: Certificate) -> str:

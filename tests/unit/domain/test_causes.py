@@ -62,7 +62,9 @@ def test_a_ca_s_figure_comes_with_the_cause_and_what_is_no_fault_of_the_certific
         (9, 30 * DAY, DAY, 1.2 * DAY),
         (9, 2 * DAY, 0.2 * DAY, 0.2 * DAY),
         (9, 600, 900, 900),
-        (9, -DAY, 3600, 3600),
+        (9, -DAY / 4, 3600, 3600),
+        (9, -2 * DAY, 0.2 * DAY, 0.2 * DAY),
+        (9, -90 * DAY, DAY, 1.2 * DAY),
     ],
 )
 def test_the_wait_grows_with_failures_and_shrinks_towards_expiry(
