@@ -107,11 +107,12 @@ async def open_world(
     clock: Clock | None = None,
     fallback: Mapping[str, MemoryCa] | None = None,
     lookup: MemoryLookup | None = None,
+    cluster: Alone | None = None,
 ) -> AsyncIterator[World]:
     """`fallback` are the CAs that stand in for the issuer `test`; `lookup` knows the CAA records."""
     fallback = fallback or {}
     storage = storage or MemoryStorage(FixedClock())
-    cluster, clock = Alone(), clock or FixedClock()
+    cluster, clock = cluster or Alone(), clock or FixedClock()
     ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster, cluster.leads), Jobs()
     progress, registry = Progress(), CollectorRegistry()
     config = IssuerConfig(
