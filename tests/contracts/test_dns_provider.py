@@ -32,6 +32,7 @@ class Zone:
 
     provider: DnsProvider
     values: Callable[[str], Awaitable[set[str]]]
+    many: int = 30  # changes at once
 
 
 @pytest.fixture(params=["memory", "rfc2136 on BIND", "rfc2136 on Knot", "pdns", "cloudflare", "httpreq", "exec"])
@@ -47,7 +48,7 @@ async def zone(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             yield Zone(memory, values)
         elif which == "pdns":
             power = await enter(powerdns(tmp_path, [ZONE]))
-            yield Zone(_shipped("pdns", {"PDNS_API_URL": power.url, "PDNS_API_KEY": power.key}, power.at), power.txt)
+            yield Zone(_shipped("pdns", {"PDNS_API_URL": power.url, "PDNS_API_KEY": power.key}, power.at), power.txt, 8)
         elif which == "rfc2136 on Knot":
             dns = await enter(knot(tmp_path, [ZONE]))
             yield Zone(Rfc2136(read_settings(environ(dns))), dns.txt)
@@ -57,7 +58,7 @@ async def zone(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
                 yield Zone(Rfc2136(read_settings(environ(dns))), dns.txt)
             else:
                 variables = await enter(in_front_of(dns, which, tmp_path))
-                yield Zone(_shipped(which, variables, dns.at), dns.txt)
+                yield Zone(_shipped(which, variables, dns.at), dns.txt, 8)
 
 
 def _shipped(name: str, variables: Mapping[str, str], at: Address) -> DnsProvider:
@@ -92,7 +93,7 @@ async def test_other_values_of_the_name_stay(zone: Zone) -> None:
 
 
 async def test_many_at_once_do_not_hinder_each_other(zone: Zone) -> None:
-    values = [f"value-{number}" for number in range(30)]
+    values = [f"value-{number}" for number in range(zone.many)]
     await together(lambda value: zone.provider.put_txt(NAME, value), values)
     assert await zone.values(NAME) == set(values)
     await together(lambda value: zone.provider.remove_txt(NAME, value), values[1:])

@@ -22,7 +22,12 @@ controls {{ }};
 key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};
 zone "." {{ type primary; file "root.zone"; }};
 """
+_ELSEWHERE = 'zone "{zone}" {{ type forward; forward only; forwarders {{ {address} port {port}; }}; }};\n'
 _ZONE = 'zone "{zone}" {{ type primary; file "{zone}.zone"; {policy} }};\n'
+
+
+def _delegations(elsewhere: Mapping[str, str]) -> list[str]:
+    return [line for zone, at in elsewhere.items() for line in (f"{zone}. NS ns.{zone}.", f"ns.{zone}. A {at}")]
 
 
 @asynccontextmanager
@@ -32,10 +37,12 @@ async def bind(
     *,
     records: Mapping[str, Sequence[str]] | None = None,
     key: TsigKey | None = None,
+    elsewhere: Mapping[str, str] | None = None,
 ) -> AsyncIterator[DnsServer]:
     """Start BIND for `zones`, {zone: what the key may update}: `zonesub TXT`, `zonesub ANY`, or "" for nothing.
 
-    `records` is {zone: lines}, see `zone_file`.
+    `records` is {zone: lines}, see `zone_file`; `elsewhere` is {zone: address of the server to ask about it}, which
+    has BIND's own port.
     """
     its_key = key or TsigKey()
 
@@ -43,11 +50,13 @@ async def bind(
         where = new_folder(folder, "bind")
         address, port = here().address, free_port()
         config = _CONFIG.format(folder=where, port=port, address=address, key=its_key)
-        (where / "root.zone").write_text(zone_file(".", address, records or {}))
+        (where / "root.zone").write_text(zone_file(".", address, {".": _delegations(elsewhere or {})}))
         for zone, rights in zones.items():
             policy = f"update-policy {{ grant {its_key.name} {rights}; }};" if rights else ""
             config += _ZONE.format(zone=zone, policy=policy)
             (where / f"{zone}.zone").write_text(zone_file(zone, address, records or {}))
+        for zone, other in (elsewhere or {}).items():
+            config += _ELSEWHERE.format(zone=zone, address=other, port=port)
         (where / "named.conf").write_text(config)
         argv = ("named", "-c", str(where / "named.conf"), "-g", "-n", "1", "-4")
         program = Program(argv=argv, folder=where, package="bind9")
