@@ -1,7 +1,8 @@
 """acme2certifier, a second CA: external account binding, profiles, renewal information (RFC 9773). Plain HTTP.
 
-It validates http-01 on port 80 only, so use dns-01. It doesn't read `replaces`, and takes a revocation signed with a
-certificate's own key for one of an account that it doesn't know.
+It builds its URLs from the Host header, so a proxy may stand before it. It validates http-01 on port 80 only, so use
+dns-01. It doesn't read `replaces`, and takes a revocation signed with a certificate's own key for one of an account
+that it doesn't know. An account needs a contact.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from tests.parts.program import LOOPBACK, Address, Program, free_port, new_folde
 _SERVER = Path(__file__).with_name("acme2certifier_server.py")
 _CONFIG = """
 [DEFAULT]
-server_name: {host}
 dns_server_list: ["{dns_address}"]
 [CAhandler]
 handler_module: acme2certifier.cahandlers.openssl_ca_handler
@@ -57,6 +57,18 @@ class Acme2certifier:
     root_pem: bytes
     program: Program
 
+    async def renew_now(self) -> None:
+        """From now on suggest windows that lie in the past. It is restarted, and forgets nothing."""
+        config = self.program.folder / "acme_srv.cfg"
+        config.write_text(config.read_text().replace("renewal_force: False", "renewal_force: True"))
+        await self.program.stop()
+        await self.start()
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.program.start()
+        await self.program.ready(lambda: _get(self.directory))
+
 
 @asynccontextmanager
 async def acme2certifier(
@@ -82,7 +94,6 @@ async def acme2certifier(
         config = _CONFIG + (_EAB if eab else "")
         (where / "acme_srv.cfg").write_text(
             config.format(
-                host=f"{LOOPBACK}:{port}",
                 dns_address=address,
                 folder=where,
                 days=days,
@@ -101,8 +112,7 @@ async def acme2certifier(
                 env={"ACME_SRV_CONFIGFILE": str(where / "acme_srv.cfg")},
             ),
         )
-        ca.program.start()
-        await ca.program.ready(lambda: _get(ca.directory))
+        await ca.start()
         return ca
 
     ca = await on_free_ports(attempt)

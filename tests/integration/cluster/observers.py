@@ -38,7 +38,7 @@ class OrderBook:
             url = headers[b"location"].decode()
             self._orders[_last(url)] = Order(url=url)
         elif request.line.startswith("POST /finalize-order/"):
-            self._note(request.target, request=key_of(_unpadded(_payload(request)["csr"])))
+            self._note(request.target, request=key_of(unpadded(payload_of(request)["csr"])))
         elif request.line.startswith("POST /my-order/") and json.loads(reply.body)["status"] == "invalid":
             self._note(request.target, failed=True)
 
@@ -63,11 +63,13 @@ def short(key: Any) -> str:
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()[:12]
 
 
-def _payload(request: Request) -> dict[str, Any]:
-    return dict(json.loads(_unpadded(json.loads(request.body)["payload"])))
+def payload_of(request: Request) -> dict[str, Any]:
+    """What a signed request to a CA says."""
+    return dict(json.loads(unpadded(json.loads(request.body)["payload"])))
 
 
-def _unpadded(text: str) -> bytes:
+def unpadded(text: str) -> bytes:
+    """What base64url without padding stands for."""
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
