@@ -22,10 +22,10 @@ from acme_manager.plugins import PluginRunner
 
 _PACKAGE = Path(__file__).parents[1]
 _FOLDERS = (_PACKAGE / "_plugins", _PACKAGE.parent / "plugins")  # of an installed wheel, of a checkout
-_INTERPRETER = (sys.executable, "-I")  # isolated: nothing of the environment or of its folder is imported
+INTERPRETER = (sys.executable, "-I")  # isolated: nothing of the environment or of its folder is imported
 _WITHOUT_EFFECT = ("_SEQUENCE_INTERVAL",)  # lego's way to pause between challenges; ours don't wait for one another
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-_WEB = ("SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES)  # what all share that call an HTTP API
+WEB = ("SSL_CERT_FILE", "SSL_CERT_DIR", *_PROXIES)  # what all share that call an HTTP API
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +61,7 @@ SHIPPED = (
             "ACME_DNS_API_BASE": "the URL of acme-dns",
             "ACME_DNS_STORAGE_PATH": "the file that keeps the accounts",
         },
-        optional=("ACME_DNS_ALLOWLIST", "LEGO_DISABLE_CNAME_SUPPORT", *_WEB),
+        optional=("ACME_DNS_ALLOWLIST", "LEGO_DISABLE_CNAME_SUPPORT", *WEB),
         patience=60.0,
     ),
     Shipped(
@@ -78,7 +78,7 @@ SHIPPED = (
         optional=(
             *("CLOUDFLARE_DNS_API_TOKEN", "CF_DNS_API_TOKEN", "CLOUDFLARE_ZONE_API_TOKEN", "CF_ZONE_API_TOKEN"),
             *("CLOUDFLARE_EMAIL", "CF_API_EMAIL", "CLOUDFLARE_API_KEY", "CF_API_KEY", "CLOUDFLARE_BASE_URL"),
-            *("CLOUDFLARE_TTL", "CLOUDFLARE_HTTP_TIMEOUT", *_WEB),
+            *("CLOUDFLARE_TTL", "CLOUDFLARE_HTTP_TIMEOUT", *WEB),
         ),
     ),
     Shipped(
@@ -95,7 +95,7 @@ SHIPPED = (
         summary="a server of one's own that takes POST /present and /cleanup",
         prefixes=("HTTPREQ_",),
         required={"HTTPREQ_ENDPOINT": "the URL of the server that writes the records"},
-        optional=("HTTPREQ_MODE", "HTTPREQ_USERNAME", "HTTPREQ_PASSWORD", "HTTPREQ_HTTP_TIMEOUT", *_WEB),
+        optional=("HTTPREQ_MODE", "HTTPREQ_USERNAME", "HTTPREQ_PASSWORD", "HTTPREQ_HTTP_TIMEOUT", *WEB),
         patience=60.0,
     ),
     Shipped(
@@ -103,7 +103,7 @@ SHIPPED = (
         summary="PowerDNS, by the HTTP API of its authoritative server",
         prefixes=("PDNS_",),
         required={"PDNS_API_URL": "the URL of the PowerDNS API", "PDNS_API_KEY": "the api-key of pdns.conf"},
-        optional=("PDNS_SERVER_NAME", "PDNS_API_VERSION", "PDNS_TTL", "PDNS_HTTP_TIMEOUT", *_WEB),
+        optional=("PDNS_SERVER_NAME", "PDNS_API_VERSION", "PDNS_TTL", "PDNS_HTTP_TIMEOUT", *WEB),
     ),
 )
 
@@ -133,7 +133,7 @@ class ShippedSource(Source):
             env=env,
         )
         return PluginProvider(
-            plugin=plugin, runner=self._runner, zone_of=lookup.zone_of, timing=timing, interpreter=_INTERPRETER
+            plugin=plugin, runner=self._runner, zone_of=lookup.zone_of, timing=timing, interpreter=INTERPRETER
         )
 
     def providers(self) -> Iterable[ProviderInfo]:
