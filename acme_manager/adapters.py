@@ -22,7 +22,7 @@ from acme_manager.issuance.issuer import open_issuer
 from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.metrics import new_registry
 from acme_manager.plugins import PluginMetrics, PluginRunner
-from acme_manager.ports import Issuer
+from acme_manager.ports import Issuer, Solver
 from acme_manager.ring.cluster import Ring, open_ring
 from acme_manager.ring.fencing import StoredFence
 from acme_manager.ring.keyring import Keyring
@@ -32,7 +32,9 @@ from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuer_keeper import IssuerKeeper
 from acme_manager.services.issuers import Issuers
+from acme_manager.services.responders import Responders
 from acme_manager.services.settings import Settings
+from acme_manager.services.tls_challenges import TlsChallenges
 from acme_manager.storage import keys
 from acme_manager.storage.vault import VaultStorage
 from acme_manager.structure import Bell, background
@@ -123,10 +125,13 @@ async def open_issuers(ground: Ground, storage: VaultStorage, ring: Ring) -> Asy
         ground.findings.forget(name)
         ground.issuers_changed.ring()
 
+    http, tls = HttpChallenges(ring, ring.leads), TlsChallenges(ring, ring.leads)
+    own: dict[str, Solver] = {"kvring": http, "tls-alpn-01": tls}
+    responders = Responders(own=own, settings=ground.settings, clock=ground.clock)
     async with background() as nursery:
         keeper = IssuerKeeper(
             nursery,
-            Issuers({}, http_solver=HttpChallenges(ring, ring.leads), dns_solver=ground.solvers.solver),
+            Issuers({}, http_solver=responders.solver, dns_solver=ground.solvers.solver),
             opened,
             replaced=replaced,
             closed=IssuanceMetrics.on(ground.registry).forget,

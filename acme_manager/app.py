@@ -25,6 +25,7 @@ from acme_manager.config.sources import Sources
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.ports import Step
 from acme_manager.services.bundle import Services
+from acme_manager.services.tls_challenges import TlsChallenges
 from acme_manager.storage.vault import open_vault
 from acme_manager.structure import Bell, background, lone_error
 
@@ -73,8 +74,9 @@ async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Runnin
         leading, following = partial(ring.whenever_leading, node.reign), partial(node.state.catch_up, ring)
         with node.state.following(), node.budgets.following(), node.services.progress.watched_by(_log_step):
             async with background(leading, following, *node.workers), trio.open_nursery() as api:
+                validation = TlsChallenges(ring, ring.leads).certificate
                 app = build_app(node.services, ApiSettings.from_flags(flags), forwarder)
-                urls = await api.start(partial(serve_api, app, flags, stopping=stopping))
+                urls = await api.start(partial(serve_api, app, flags, stopping=stopping, validation=validation))
                 _log.info("server ready", urls=",".join(urls), instance=node.services.instance_id)
                 if started is not None:
                     started(Running(urls, node.services))

@@ -130,8 +130,8 @@ KINDS: Mapping[type[Exception], Kind] = {
         500,
         "challenge-failed",
         "The answer to the CA's challenge could not be put where the CA looks for it",
-        "`detail` names the place: the folder, the memcached servers, the bucket or the record. For the operator: check "
-        "that the server may write there, and `http_challenge_config`.",
+        "`detail` names the place: the folder, the memcached servers, the bucket or the record. For the operator: "
+        "check that the server may write there, and `http_challenge_config`.",
     ),
     errors.DnsFailed: Kind(
         500,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from acme_manager.config import readers
+from acme_manager.config.http_stores import NEEDED
 from acme_manager.config.model import Common
 from acme_manager.config.schema import Problem
 
@@ -78,6 +79,9 @@ def issuer(name: str, raw: dict[Any, Any], named: Collection[Any]) -> Iterator[P
         yield (), "must have a name without blanks and slashes: it is part of paths and URLs"
     if raw.get("dns_challenge") and raw.get("http_challenge"):
         yield (), f"invalid config in '{name}' issuer, 'dns_challenge' and 'http_challenge' are mutually exclusive"
+    store = raw.get("http_challenge")
+    if isinstance(store, str) and store in NEEDED and not raw.get("http_challenge_config"):
+        yield ("http_challenge_config",), f"is missing: '{store}' needs '{NEEDED[store]}' (docs/http-01.md)"
     if raw.get("eab") is True:
         for key in ("kid", "hmac"):
             if raw.get(key) in (None, ""):

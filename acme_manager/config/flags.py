@@ -30,6 +30,13 @@ class Flags:
     tls_client_ca_file: str = flag(
         "server.tls-client-ca-file", Kind.STRING, "", "CAs that clients must have a certificate of, PEM."
     )
+    tls_alpn_address: str = flag(
+        "server.tls-alpn-address",
+        Kind.STRING,
+        "",
+        "Address to answer tls-alpn-01 on besides -server.listen-address with TLS: host:port, or :port. Empty: none.",
+        common=False,
+    )
     http_read_timeout: int = flag(
         "server.http-read-timeout", Kind.INT, 300, "Seconds a client has to send a whole request. 0: no limit.", low=0
     )

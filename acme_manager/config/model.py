@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from acme_manager.config.flags import Flags
+from acme_manager.config.http_stores import HttpStoreConfig
 from acme_manager.domain.budget import Limits, preset_for
 
 __all__ = ["Common", "Config", "DnsConfig", "Flags", "IssuerConfig", "Plugin", "VaultConfig"]
@@ -69,7 +70,7 @@ class IssuerConfig:
     hmac: str = attrs.field(default="", repr=False)
     dns_challenge: str = ""
     http_challenge: str = ""
-    http_challenge_config: str = ""
+    http_challenge_config: HttpStoreConfig | None = None  # docs/http-01.md; None where nothing is to be set
     overall_request_limit: int = 18  # requests per second to this CA
     certificate_timeout: float = 30.0  # how long to wait for the certificate once the order is finalized
     unregister: bool = False

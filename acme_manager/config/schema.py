@@ -7,7 +7,7 @@ original.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
-from acme_manager.config import readers
+from acme_manager.config import http_stores, readers
 from acme_manager.config.document import Steps
 from acme_manager.config.model import Common, IssuerConfig, Plugin, VaultConfig
 from acme_manager.config.readers import Reader
@@ -32,9 +32,14 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 Problem = tuple[Steps, str]
 """Something wrong: where, and what would be right."""
 
+def _store(given: tuple[object, Any]) -> http_stores.HttpStoreConfig | None:
+    found = http_stores.store_for(*given)
+    return None if found is None else _CONVERTER.structure(found[1], http_stores.STORES[found[0]])
+
+
 _DAY = 86400.0
 _COUNT, _WAIT = readers.whole(1, 1000), readers.seconds(0.001, 3600)
-_READERS: dict[type, dict[str, Reader]] = {
+_READERS: dict[type, Mapping[str, Reader]] = {
     Plugin: {
         "name": readers.filled,
         "path": readers.absolute,
@@ -61,6 +66,7 @@ _READERS: dict[type, dict[str, Reader]] = {
         "hmac": readers.base64url,
         "overall_request_limit": _COUNT,
         "certificate_timeout": readers.seconds(1, _DAY),
+        "http_challenge_config": _store,
         "ca_bundle": readers.certificates,
         "max_orders": _COUNT,
     },
@@ -69,6 +75,7 @@ _READERS: dict[type, dict[str, Reader]] = {
         **dict.fromkeys(Kind, readers.rate_limit),
         "renewals_exempt": readers.exemption,
     },
+    **http_stores.READERS,
     VaultConfig: {
         "url": readers.http_url,
         "role_id": readers.filled,
@@ -88,6 +95,7 @@ _NEEDED = {
     "name": "a name of its own for this plugin",
     "path": "the absolute path of the program",
     "ca_dir_url": "the URL of the CA's ACME directory",
+    **http_stores.REMEDIES,
     "preset": f"the limits to start from, one of {', '.join(PRESETS)}",
     "url": "the URL of Vault or OpenBao",
     "role_id": "the role id of our AppRole",
@@ -151,8 +159,9 @@ def _converter() -> Converter:
     converter.register_structure_hook(int, lambda value, _: readers.whole(-(2**63), 2**63)(value))
     converter.register_structure_hook(Path, lambda value, _: readers.path(value))
     converter.register_structure_hook(Limits, _limits_hook(converter))
-    for section in (Plugin, Common, IssuerConfig, VaultConfig):
+    for section in (Plugin, Common, VaultConfig, *http_stores.READERS):
         converter.register_structure_hook(section, _section_hook(converter, section))
+    converter.register_structure_hook(IssuerConfig, _issuer_hook(converter))
     return converter
 
 
@@ -173,6 +182,19 @@ def _section_hook(converter: Converter, section: type[attrs.AttrsInstance]) -> A
         if not isinstance(raw, dict):
             raise ValueError(f"must be a mapping, lines of 'key: value', not {readers.kind_of(raw)}")
         return inner({key: value for key, value in raw.items() if key not in known or not _is_zero(value)}, section)
+
+    return hook
+
+
+def _issuer_hook(converter: Converter) -> Any:
+    """Reads an issuer. What `http_challenge_config` means depends on its neighbour: its reader gets both."""
+    section = _section_hook(converter, IssuerConfig)
+
+    def hook(raw: Any, wanted: Any) -> Any:
+        key = "http_challenge_config"
+        if isinstance(raw, dict) and not _is_zero(raw.get(key)):
+            raw = {**raw, key: (raw.get("http_challenge"), raw[key])}
+        return section(raw, wanted)
 
     return hook
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from acme_manager.config.http_stores import HttpStoreConfig
 from acme_manager.config.model import IssuerConfig
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.names import IdentifierType
 from acme_manager.errors import InvalidRequest
 from acme_manager.ports import Issuer, Solver
-
-HTTP_CHALLENGES = ("kvring",)
 
 
 @attrs.frozen
@@ -30,7 +29,7 @@ class Issuers:
         self,
         issuers: Mapping[str, ConfiguredIssuer],
         *,
-        http_solver: Solver,
+        http_solver: Callable[[str, HttpStoreConfig | None], Solver],
         dns_solver: Callable[[str], Solver],
     ) -> None:
         self._issuers, self._http_solver, self._dns_solver = issuers, http_solver, dns_solver
@@ -59,12 +58,11 @@ class Issuers:
                 certificate, IdentifierType.IP, "dns_challenge", "dns-01 can't prove an IP address; use http_challenge"
             )
             return self._dns_solver(dns)
-        if http not in HTTP_CHALLENGES:
-            known = ", ".join(HTTP_CHALLENGES)
-            raise InvalidRequest(f"unknown http_challenge '{http}'; this server has: {known}", "http_challenge")
+        found = self._issuers.get(certificate.issuer)
+        solver = self._http_solver(http, found.config.http_challenge_config if found else None)
         if any(one.wildcard for one in certificate.identifiers):
             raise InvalidRequest("a wildcard needs dns-01; use dns_challenge", "http_challenge")
-        return self._http_solver
+        return solver
 
     def choice(self, certificate: Certificate) -> tuple[str, str]:
         """The `dns_challenge` or the `http_challenge` for a certificate; the other is empty. Raises InvalidRequest."""

@@ -23,8 +23,8 @@ CALLER = Token(id="t", token_hash="h", username="alice")
 
 async def look(server: DnsServer, *names: str, challenge: str = "dns-01", **variables: str) -> list[Finding]:
     dns = DnsSolvers(config(server), {**environ(server), **variables}, DnsMetrics(CollectorRegistry()))
-    cluster = Alone()
-    issuers = Issuers({}, http_solver=HttpChallenges(cluster, cluster.leads), dns_solver=dns.solver)
+    http = HttpChallenges(Alone(), lambda: True)
+    issuers = Issuers({}, http_solver=lambda _name, _store: http, dns_solver=dns.solver)
     wish = CertificateParams(domain=names[0], san=",".join(names[1:]), issuer="ca")
     by_dns, by_http = attrs.evolve(wish, dns_challenge="rfc2136"), attrs.evolve(wish, http_challenge="kvring")
     params = by_dns if challenge == "dns-01" else by_http

@@ -12,11 +12,12 @@ import trio
 from quart import Response, request
 from quart_trio import QuartTrio
 
+from acme_manager.api.acme_tls import Certificates
 from acme_manager.api.app import ApiSettings, PatientHTTPConnection
 from acme_manager.api.connection import Limits
 from acme_manager.api.server import serve
 from acme_manager.config.model import Flags
-from acme_manager.errors import NotLeader, Unavailable
+from acme_manager.errors import ChallengeNotFound, NotLeader, Unavailable
 from acme_manager.ring.alone import Alone
 from tests.unit.api.world import Api, open_api
 
@@ -44,13 +45,20 @@ class Serving:
         return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=SOON, **options)
 
 
+async def no_names(asked: str) -> bytes:
+    """What a server answers tls-alpn-01 with that is validating nothing."""
+    raise ChallengeNotFound(asked)
+
+
 @attrs.frozen(kw_only=True)
 class Server(Serving):
     api: Api
 
 
 @asynccontextmanager
-async def serving(app: QuartTrio, flags: Flags | None = None, limits: Limits | None = None) -> AsyncIterator[Serving]:
+async def serving(
+    app: QuartTrio, flags: Flags | None = None, limits: Limits | None = None, validation: Certificates = no_names
+) -> AsyncIterator[Serving]:
     """Serve on a free port of this machine, unless the flags name another address."""
     flags = flags or Flags()
     if flags.listen_address == Flags().listen_address:
@@ -58,7 +66,9 @@ async def serving(app: QuartTrio, flags: Flags | None = None, limits: Limits | N
     stopping, stopped = trio.Event(), trio.Event()
 
     async def run(*, task_status: trio.TaskStatus[Any]) -> None:  # noqa: ASYNC128 `serve` calls started()
-        await serve(app, flags, stopping, limits=limits or Limits(drain=2), task_status=task_status)
+        await serve(
+            app, flags, stopping, validation=validation, limits=limits or Limits(drain=2), task_status=task_status
+        )
         stopped.set()
 
     async with trio.open_nursery() as nursery:

@@ -22,7 +22,7 @@ from acme_manager.api.connection import Limits
 from acme_manager.api.server import limits_of, parse_address, serve
 from acme_manager.config.model import Flags
 from acme_manager.errors import ConfigInvalid
-from tests.unit.api.served import SOON, open_server
+from tests.unit.api.served import SOON, no_names, open_server
 from tests.unit.api.world import ADMIN, open_api
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -82,7 +82,7 @@ async def test_a_port_that_is_taken_names_its_flag() -> None:
     async with open_server() as server, open_api() as api:
         flags = Flags(listen_address=server.url.partition("//")[2])
         with pytest.raises(ConfigInvalid, match=r"-server\.listen-address: can't listen on"):
-            await serve(api.app, flags, trio.Event())
+            await serve(api.app, flags, trio.Event(), validation=no_names)
 
 
 def test_limits_come_from_the_flags_and_zero_is_none() -> None:
@@ -367,7 +367,7 @@ async def test_tls_files_that_can_not_be_used_name_their_flag(
 ) -> None:
     async with open_api() as api:
         with pytest.raises(ConfigInvalid, match=flag.replace(".", r"\.")):
-            await serve(api.app, attrs.evolve(tls_flags(tmp_path), **change), trio.Event())
+            await serve(api.app, attrs.evolve(tls_flags(tmp_path), **change), trio.Event(), validation=no_names)
 
 
 async def test_under_hypercorn_s_own_worker_idle_connections_are_closed_too() -> None:

@@ -65,7 +65,7 @@ async def stage() -> AsyncIterator[Stage]:
         if contact == "away":
             raise StorageUnavailable("Vault is sealed; unseal it")
 
-    issuers = Issuers({}, http_solver=HttpChallenges(Alone(), bool), dns_solver=pytest.fail)
+    issuers = Issuers({}, http_solver=lambda _name, _store: HttpChallenges(Alone(), bool), dns_solver=pytest.fail)
     replaced: list[str] = []
     closed: list[str] = []
     async with background() as nursery:

@@ -92,7 +92,7 @@ async def open_look(**changes: Any) -> AsyncIterator[Look]:
     dns = memory_dns(lookup, FACTORIES)
     async with open_world(ca=ca) as world:
         issuers = world.issuing.issuers
-        real = Issuers(issuers._issuers, http_solver=world.challenges, dns_solver=dns.solver)
+        real = Issuers(issuers._issuers, http_solver=lambda _name, _store: world.challenges, dns_solver=dns.solver)
         ready = preflight(world, dns, issuers=real, **changes)
         yield Look(world=world, ca=ca, lookup=lookup, dns=dns, ready=ready)
 

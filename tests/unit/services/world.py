@@ -33,6 +33,7 @@ from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reconciling import Reconciler
+from acme_manager.services.responders import Responders
 from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.settings import Settings
 from acme_manager.services.spool import Spool
@@ -120,12 +121,12 @@ async def open_world(
     )
     others = [IssuerConfig(name=name, ca_dir_url="https://b.test/dir", http_challenge="kvring") for name in fallback]
     bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
+    settings = settings_with(attrs.evolve(common or Common(), api_key_hash=hash_secret("admin")), config, bare, *others)
     issuers = Issuers(
         {one.name: ConfiguredIssuer(one, fallback.get(one.name, ca)) for one in (config, bare, *others)},
-        http_solver=challenges,
+        http_solver=Responders(own={"kvring": challenges}, settings=settings, clock=clock).solver,
         dns_solver=lambda _name: challenges,
     )
-    settings = settings_with(attrs.evolve(common or Common(), api_key_hash=hash_secret("admin")), config, bare, *others)
     budgets = Budgets(settings, cluster, clock)
     with state.following(), budgets.following():
         issuing = Issuing(
