@@ -43,7 +43,9 @@ def changes(old: Config, new: Config) -> list[Change]:
         *_fields("common", old.common, new.common),
         *_named("issuer.", old.issuers, new.issuers),
         *_fields("storage.vault", old.vault, new.vault),
-        *_fields("dns", old.dns, new.dns),  # made of variables, and of files that they name
+        *_fields("dns", *(attrs.evolve(one.dns, zones={}) for one in (old, new))),  # made of variables and their files
+        *_named("dns_zones.", old.dns.zones, new.dns.zones),
+        *_named("dns_credentials.", old.dns_credentials, new.dns_credentials),
         *_named("", old.environ, new.environ),
     ]
     return sorted(found, key=lambda change: change.path)
@@ -71,7 +73,7 @@ def _difference(path: str, old: Any, new: Any, *, secret: bool) -> Iterator[Chan
     elif _are_named(old) and _are_named(new):
         yield from _named(f"{path}.", {one.name: one for one in old}, {one.name: one for one in new})
     else:
-        yield Change(path, "changed" if secret else f"{_text(old)} -> {_text(new)}")
+        yield Change(path, "changed" if secret or isinstance(new, Mapping) else f"{_text(old)} -> {_text(new)}")
 
 
 def _are_named(value: Any) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from acme_manager.config import readers
+from acme_manager.config.dns import AUTO, zone_name
 from acme_manager.config.http_stores import NEEDED
 from acme_manager.config.model import Common
 from acme_manager.config.schema import Problem
@@ -94,6 +95,28 @@ def issuer(name: str, raw: dict[Any, Any], named: Collection[Any]) -> Iterator[P
             yield ("fallback", index), "must be another issuer: none can stand in for itself"
         elif isinstance(other, str) and other not in named:
             yield ("fallback", index), f"'{other}' is no issuer of this file; there are: {', '.join(map(str, named))}"
+
+def dns_credentials(name: str, raw: dict[Any, Any]) -> Iterator[Problem]:
+    """`dns_credentials.<name>`."""
+    if name == AUTO or not re.fullmatch(r"\S+", name):
+        yield (), f"must have a name without blanks, and not '{AUTO}': dns_challenge uses it"
+    env, env_from = raw.get("env"), raw.get("env_from")
+    if isinstance(env, dict) and isinstance(env_from, dict):
+        for variable in sorted(env.keys() & env_from.keys(), key=str):
+            yield ("env_from", variable), "is in 'env' too; keep one of them"
+    if not (env or env_from or raw.get("vault")):
+        yield (), "has no variables: write them below 'env' or 'env_from', or name a secret by 'vault'"
+
+
+def dns_zone(name: str, raw: dict[Any, Any]) -> Iterator[Problem]:
+    """`dns_zones.<zone>`."""
+    try:
+        zone_name(name)
+    except ValueError as error:
+        yield (), str(error)
+    if raw.get("wait") and raw.get("check"):
+        yield ("wait",), "replaces every check: remove it, or 'check'"
+
 
 
 def vault(raw: dict[Any, Any]) -> Iterator[Problem]:

@@ -5,7 +5,6 @@ What the Go original silently replaces by a default is a complaint here.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 import attrs
 
 from acme_manager.config import readers
+from acme_manager.config.addresses import read_port, read_server
 from acme_manager.config.model import DnsConfig, VaultConfig
 from acme_manager.errors import Complaint
 
@@ -42,7 +42,7 @@ def read_dns(environ: Mapping[str, str], complaints: list[Complaint]) -> DnsConf
         ask_authoritative=not disable_ans,
         ask_resolvers=ask_resolvers,
         follow_cname=not reader.read("LEGO_DISABLE_CNAME_SUPPORT", readers.go_boolean, default=False, file=False),
-        authoritative_port=reader.read(_PREFIX + "AUTHORITATIVE_PORT", _port, defaults.authoritative_port),
+        authoritative_port=reader.read(_PREFIX + "AUTHORITATIVE_PORT", read_port, defaults.authoritative_port),
     )
 
 
@@ -87,25 +87,6 @@ def _whole(low: int, high: int) -> Callable[[str], float]:
     return parse
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= 65535):
-        raise ValueError("must be a port, between 1 and 65535")
-    return int(text)
-
-
 def _servers(text: str) -> tuple[tuple[str, int], ...]:
     """`address[:port]`, separated by commas; an IPv6 address with a port is in brackets."""
-    return tuple(_server(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _server(text: str) -> tuple[str, int]:
-    for address, port in ((text, "53"), text.rpartition(":")[::2]):
-        try:
-            return str(ipaddress.ip_address(_without_brackets(address))), _port(port)
-        except ValueError:
-            continue
-    raise ValueError(f"'{text}' must be an IP address with an optional port, like 192.0.2.1:53 or [2001:db8::1]:53")
-
-
-def _without_brackets(address: str) -> str:
-    return address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    return tuple(read_server(part.strip()) for part in text.split(",") if part.strip())

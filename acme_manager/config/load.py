@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
 from acme_manager.config import checks
+from acme_manager.config.dns import DnsCredentials, DnsZone, zone_name
 from acme_manager.config.document import Document, Steps, read_document
 from acme_manager.config.environment import read_dns, with_vault_variables
 from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
@@ -25,7 +27,7 @@ def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverifie
     It keeps no state, and reads the files that the configuration names (plugins, CA bundles) but writes none.
     """
     reading = _Reading(read_document(Path(config_path)))
-    top = reading.mapping((), reading.document.content, ("common", "issuer", "storage"))
+    top = reading.mapping((), reading.document.content, ("common", "issuer", "storage", "dns_credentials", "dns_zones"))
     common = reading.section(
         ("common",),
         top.get("common"),
@@ -35,6 +37,8 @@ def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverifie
     issuers = _issuers(reading, top.get("issuer"))
     storage = reading.mapping(("storage",), top.get("storage"), ("vault",))
     vault = reading.section(("storage", "vault"), storage.get("vault"), VaultConfig, checks.vault)
+    credentials = _named(reading, "dns_credentials", top.get("dns_credentials"), DnsCredentials, checks.dns_credentials)
+    zones = _named(reading, "dns_zones", top.get("dns_zones"), DnsZone, checks.dns_zone)
     dns = read_dns(environ, reading.complaints)
     if vault is not None:
         vault = with_vault_variables(vault, environ, reading.complaints)
@@ -44,30 +48,38 @@ def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverifie
         common=common,
         issuers=issuers,
         vault=vault,
-        dns=dns,
+        dns=attrs.evolve(dns, zones={zone_name(name): zone for name, zone in zones.items()}),
+        dns_credentials=credentials,
         environ=dict(environ),
         digest=reading.document.digest,
     )
 
 
 def _issuers(reading: _Reading, raw: Any) -> dict[str, IssuerConfig]:
-    issuers = {}
-    named = reading.mapping(("issuer",), raw, None)
-    if not named:
+    if raw is None or raw == {}:
         reading.complain(("issuer",), "is empty: configure at least one CA below it, like letsencrypt")
-    for name, inner in named.items():
-        steps: Steps = ("issuer", str(name))
+    named = raw if isinstance(raw, dict) else {}
+    return _named(reading, "issuer", raw, IssuerConfig, lambda name, inner: checks.issuer(name, inner, named))
+
+
+def _named(
+    reading: _Reading,
+    section: str,
+    raw: Any,
+    kind: type[T],
+    check: Callable[[str, dict[Any, Any]], Iterable[Problem]],
+) -> dict[str, T]:
+    """Sections of one kind, each with a name of its own."""
+    found = {}
+    for name, inner in reading.mapping((section,), raw, None).items():
+        steps: Steps = (section, str(name))
         if not isinstance(name, str):
             reading.complain(steps, f"must be text, but YAML reads it as {kind_of(name)}: put it in quotes")
             continue
-
-        def check(raw: dict[Any, Any], name: str = name) -> Iterable[Problem]:
-            return checks.issuer(name, raw, named)
-
-        issuer = reading.section(steps, inner, IssuerConfig, check, name=name)
-        if issuer is not None:
-            issuers[name] = issuer
-    return issuers
+        value = reading.section(steps, inner, kind, partial(check, name), name=name)
+        if value is not None:
+            found[name] = value
+    return found
 
 
 class _Reading:

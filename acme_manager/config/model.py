@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from acme_manager.config.dns import DnsCredentials, DnsZone
 from acme_manager.config.flags import Flags
 from acme_manager.config.http_stores import HttpStoreConfig
 from acme_manager.domain.budget import Limits, preset_for
@@ -103,7 +104,7 @@ class VaultConfig:
 
 @attrs.frozen(kw_only=True)
 class DnsConfig:
-    """The `ACME_MANAGER_DNS_*` variables of the environment or `.env`."""
+    """How DNS is asked: the `ACME_MANAGER_DNS_*` variables of the environment or `.env`, and `dns_zones`."""
 
     resolvers: tuple[tuple[str, int], ...] = ()  # addresses and ports; empty: /etc/resolv.conf
     timeout: float = 10.0
@@ -112,6 +113,7 @@ class DnsConfig:
     ask_resolvers: bool = False
     follow_cname: bool = True
     authoritative_port: int = 53  # where the zones' own name servers listen
+    zones: Mapping[str, DnsZone] = attrs.field(factory=dict)  # what is otherwise in some zones
 
 
 @attrs.frozen(kw_only=True)
@@ -122,5 +124,6 @@ class Config:
     issuers: Mapping[str, IssuerConfig]
     vault: VaultConfig
     dns: DnsConfig = attrs.field(factory=DnsConfig)
+    dns_credentials: Mapping[str, DnsCredentials] = attrs.field(factory=dict)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # process environment over `.env`
     digest: str = attrs.field(default="", eq=False)  # SHA-256 of the file in hex

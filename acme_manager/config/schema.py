@@ -22,7 +22,7 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
-from acme_manager.config import http_stores, readers
+from acme_manager.config import dns, http_stores, readers
 from acme_manager.config.document import Steps
 from acme_manager.config.model import Common, IssuerConfig, Plugin, VaultConfig
 from acme_manager.config.readers import Reader
@@ -77,6 +77,7 @@ _READERS: dict[type, Mapping[str, Reader]] = {
     },
     **http_stores.READERS,
     VaultConfig: {
+    **dns.READERS,
         "url": readers.http_url,
         "role_id": readers.filled,
         "secret_id": readers.filled,
@@ -90,7 +91,11 @@ _READERS: dict[type, Mapping[str, Reader]] = {
         "ca_file": readers.certificates,
     },
 }
-_NOT_IN_FILE = {IssuerConfig: {"name"}, VaultConfig: {"namespace"}}
+_NOT_IN_FILE: Mapping[type, set[str]] = {
+    IssuerConfig: {"name"},
+    VaultConfig: {"namespace"},
+    **dns.NOT_IN_FILE,
+}
 _NEEDED = {
     "name": "a name of its own for this plugin",
     "path": "the absolute path of the program",
@@ -98,6 +103,7 @@ _NEEDED = {
     **http_stores.REMEDIES,
     "preset": f"the limits to start from, one of {', '.join(PRESETS)}",
     "url": "the URL of Vault or OpenBao",
+    **dns.REMEDIES,
     "role_id": "the role id of our AppRole",
     "secret_id": "a secret id of our AppRole",
     "secret_engine": "where a KV version 2 engine is mounted, like secret",
@@ -159,7 +165,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(int, lambda value, _: readers.whole(-(2**63), 2**63)(value))
     converter.register_structure_hook(Path, lambda value, _: readers.path(value))
     converter.register_structure_hook(Limits, _limits_hook(converter))
-    for section in (Plugin, Common, VaultConfig, *http_stores.READERS):
+    for section in (Plugin, Common, VaultConfig, *http_stores.READERS, *dns.READERS):
         converter.register_structure_hook(section, _section_hook(converter, section))
     converter.register_structure_hook(IssuerConfig, _issuer_hook(converter))
     return converter

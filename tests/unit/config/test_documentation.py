@@ -12,6 +12,7 @@ import yaml
 
 from acme_manager.cli.values import format_value
 from acme_manager.config import environment
+from acme_manager.config.dns import DnsCredentials, DnsZone
 from acme_manager.config.flag import Flag, Kind, flags_of
 from acme_manager.config.load import load
 from acme_manager.config.model import Common, Flags, IssuerConfig, Plugin, VaultConfig
@@ -29,6 +30,8 @@ SECTIONS = {
     "`issuer.<name>`": IssuerConfig,
     "`issuer.<name>.limits`": Limits,
     "`storage.vault`": VaultConfig,
+    "`dns_credentials.<name>`": DnsCredentials,
+    "`dns_zones.<zone>`": DnsZone,
 }
 
 
@@ -61,7 +64,9 @@ def test_the_keys_of_a_section_are_documented_with_their_defaults(heading: str) 
         if field.name in table and type(field.default) in {bool, int, float} and field.name != "rate_limit_window":
             shown = table[field.name][1]
             assert shown == format_value(Kind.INT, field.default).removesuffix(".0"), field.name
-        elif field.name in table and isinstance(field.default, str) and field.name not in {"checksum", "renewals_exempt"}:
+        elif (
+            field.name in table and isinstance(field.default, str) and field.name not in {"checksum", "renewals_exempt"}
+        ):
             assert table[field.name][1] == (field.default or "none"), field.name
         elif field.name in table and field.default is attrs.NOTHING:
             assert table[field.name][1] == "needed", field.name
@@ -94,7 +99,7 @@ def test_the_example_says_something_about_every_key() -> None:
 
 
 def test_the_example_is_still_one_with_all_its_comments_taken_away(tmp_path: Path) -> None:
-    text = re.sub(r"^( *)# ((?:  )*(?:- )?[a-zA-Z_]+:( |$))", r"\1\2", EXAMPLE, flags=re.MULTILINE)
+    text = re.sub(r"^( *)# ((?:  )*(?:- )?[a-zA-Z_.-]+:( |$))", r"\1\2", EXAMPLE, flags=re.MULTILINE)
     bundle, path = tmp_path / "ca.pem", tmp_path / "config.yml"
     bundle.write_text("-----BEGIN CERTIFICATE-----\n")
     text = re.sub(r"/etc/acme-manager/\S+\.pem", str(bundle), text)
