@@ -88,13 +88,13 @@ def issuer(name: str, raw: dict[Any, Any], named: Collection[Any]) -> Iterator[P
             if raw.get(key) in (None, ""):
                 yield (key,), "is missing: with 'eab: true' it must be what the CA gave you"
 
-
     fallback = raw.get("fallback")
     for index, other in enumerate(fallback if isinstance(fallback, list) else ()):
         if other == name:
             yield ("fallback", index), "must be another issuer: none can stand in for itself"
         elif isinstance(other, str) and other not in named:
             yield ("fallback", index), f"'{other}' is no issuer of this file; there are: {', '.join(map(str, named))}"
+
 
 def dns_credentials(name: str, raw: dict[Any, Any]) -> Iterator[Problem]:
     """`dns_credentials.<name>`."""
@@ -116,7 +116,6 @@ def dns_zone(name: str, raw: dict[Any, Any]) -> Iterator[Problem]:
         yield (), str(error)
     if raw.get("wait") and raw.get("check"):
         yield ("wait",), "replaces every check: remove it, or 'check'"
-
 
 
 def vault(raw: dict[Any, Any]) -> Iterator[Problem]:

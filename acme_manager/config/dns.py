@@ -1,4 +1,4 @@
-"""`dns_credentials` and `dns_zones`: who writes DNS records with which secrets, and who is asked about them.
+"""`dns_credentials` and `dns_zones`: who writes DNS records with which secrets, and who is asked about them."""
 
 from __future__ import annotations
 

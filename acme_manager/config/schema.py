@@ -32,6 +32,7 @@ T = TypeVar("T", bound=attrs.AttrsInstance)
 Problem = tuple[Steps, str]
 """Something wrong: where, and what would be right."""
 
+
 def _store(given: tuple[object, Any]) -> http_stores.HttpStoreConfig | None:
     found = http_stores.store_for(*given)
     return None if found is None else _CONVERTER.structure(found[1], http_stores.STORES[found[0]])
@@ -76,8 +77,8 @@ _READERS: dict[type, Mapping[str, Reader]] = {
         "renewals_exempt": readers.exemption,
     },
     **http_stores.READERS,
-    VaultConfig: {
     **dns.READERS,
+    VaultConfig: {
         "url": readers.http_url,
         "role_id": readers.filled,
         "secret_id": readers.filled,
@@ -102,8 +103,8 @@ _NEEDED = {
     "ca_dir_url": "the URL of the CA's ACME directory",
     **http_stores.REMEDIES,
     "preset": f"the limits to start from, one of {', '.join(PRESETS)}",
-    "url": "the URL of Vault or OpenBao",
     **dns.REMEDIES,
+    "url": "the URL of Vault or OpenBao",
     "role_id": "the role id of our AppRole",
     "secret_id": "a secret id of our AppRole",
     "secret_engine": "where a KV version 2 engine is mounted, like secret",
