@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import partial
 
 import attrs
 
 from acme_manager.config.model import Config, Plugin
 from acme_manager.dns.challenge import Record
+from acme_manager.dns.held import Holder
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.propagation import Timing
-from acme_manager.dns.protocol import CLEANUP, DESCRIBE, PRESENT, Change, Description, read_description, read_refusal
+from acme_manager.dns.protocol import (
+    CLEANUP,
+    DESCRIBE,
+    HOLD,
+    PRESENT,
+    Change,
+    Description,
+    read_description,
+    read_refusal,
+)
 from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Tier
 from acme_manager.errors import DnsFailed
 from acme_manager.plugins import PluginFailed, PluginRunner
+
+_LONGEST_HOLD = 7200.0  # seconds; longer than any server takes to show a record
 
 ZoneOf = Callable[[str], Awaitable[str]]
 """The zone that a name is in. Raises DnsFailed."""
@@ -29,18 +43,28 @@ class PluginProvider:
     timing: Timing = attrs.field(factory=Timing)
     interpreter: tuple[str, ...] = ()  # what the plugin is started with where that is not its own first line's
     made_from: Record | None = None
+    holder: Holder | None = None  # for a plugin that can remove a record only in the process that wrote it
 
     def knowing(self, record: Record) -> PluginProvider:
         """The same for one record, whose making the plugin is told: lego's programs can't do without."""
         return attrs.evolve(self, made_from=record)
 
+    def lasting(self) -> AbstractAsyncContextManager[None]:
+        """The block in which records are written and removed again."""
+        return self.holder.lasting() if self.holder else nullcontext()
+
     async def put_txt(self, name: str, value: str) -> None:
         """Add a value. Raises DnsFailed."""
-        await self._change(PRESENT, name, value)
+        if self.holder and self.holder.open:
+            start = partial(self._hold, await self._asked(HOLD, name, value))
+            await self.holder.put((name, value), start, self.plugin.timeout)
+        else:
+            await self._run(self.plugin, await self._asked(PRESENT, name, value))
 
     async def remove_txt(self, name: str, value: str) -> None:
         """Remove a value. Raises DnsFailed."""
-        await self._change(CLEANUP, name, value)
+        if not (self.holder and await self.holder.remove((name, value), self.plugin.timeout)):
+            await self._run(self.plugin, await self._asked(CLEANUP, name, value))
 
     async def describe(self) -> Description | None:
         """What the plugin says about itself, None when it says nothing. Raises DnsFailed."""
@@ -50,8 +74,11 @@ class PluginProvider:
             raise DnsFailed(str(error)) from error
         return None if done.returncode else read_description(done.stdout)
 
-    async def _change(self, action: str, name: str, value: str) -> None:
-        change = Change(
+    async def _hold(self, change: Change, socket: str) -> None:
+        await self._run(attrs.evolve(self.plugin, timeout=_LONGEST_HOLD), attrs.evolve(change, socket=socket))
+
+    async def _asked(self, action: str, name: str, value: str) -> Change:
+        return Change(
             action=action,
             name=name,
             value=value,
@@ -59,9 +86,11 @@ class PluginProvider:
             domain=self.made_from.domain if self.made_from else "",
             key_authorization=self.made_from.key_authorization if self.made_from else "",
         )
+
+    async def _run(self, plugin: Plugin, change: Change) -> None:
         try:
             done = await self.runner.run(
-                self.plugin, action, change.arguments, change.document, interpreter=self.interpreter
+                plugin, change.action, change.arguments, change.document, interpreter=self.interpreter
             )
         except PluginFailed as error:
             raise DnsFailed(str(error)) from error
@@ -70,7 +99,7 @@ class PluginProvider:
         refusal = read_refusal(done.stdout)
         told = refusal.error if refusal else f"exit code {done.returncode}; the server's log has what it wrote"
         raise DnsFailed(
-            f"plugin '{self.plugin.name}' failed to {action} the record of {name}: {told}",
+            f"plugin '{self.plugin.name}' failed to {change.action} the record of {change.name}: {told}",
             cause=refusal.cause if refusal else "",
         )
 

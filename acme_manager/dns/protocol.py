@@ -14,6 +14,7 @@ import attrs
 
 VERSION = 1
 PRESENT, CLEANUP, DESCRIBE = "present", "cleanup", "describe"
+HOLD = "hold"  # of our own plugin for lego only: present, and cleanup when the socket's connection ends
 CAUSES = ("credentials", "zone", "unavailable", "input")
 _LONGEST_ERROR = 1000
 
@@ -32,6 +33,7 @@ class Change:
     ttl: int = 60
     domain: str = ""
     key_authorization: str = attrs.field(default="", repr=False)
+    socket: str = ""  # for HOLD
 
     @property
     def arguments(self) -> list[str]:
@@ -51,6 +53,8 @@ class Change:
         }
         if self.key_authorization:
             request |= {"domain": self.domain, "key_authorization": self.key_authorization}
+        if self.socket:
+            request["socket"] = self.socket
         return json.dumps(request).encode() + b"\n"
 
 

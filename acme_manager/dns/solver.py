@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import structlog
 import trio
@@ -129,13 +129,14 @@ class DnsSolver:
                 with self._shared.metrics.change(record.provider, "put"):
                     await provider.put_txt(record.name, record.value)
 
-        try:
-            await together(put, records, at_once=_AT_ONCE)
-            await self._visible(records)
-            yield
-        finally:
-            with trio.move_on_after(CLEANUP_SECONDS, shield=True):
-                await self._withdraw(begun)
+        async with self._provider.lasting() if isinstance(self._provider, PluginProvider) else nullcontext():
+            try:
+                await together(put, records, at_once=_AT_ONCE)
+                await self._visible(records)
+                yield
+            finally:
+                with trio.move_on_after(CLEANUP_SECONDS, shield=True):
+                    await self._withdraw(begun)
 
     async def remove(self, traces: Sequence[Trace]) -> None:
         """Remove what an earlier process left; what is in use in this one stays. Tries all, then raises DnsFailed."""

@@ -1,0 +1,116 @@
+"""The DNS providers of two libraries, which are extras: lego, and dns-lexicon for those that lego lacks.
+
+Each change runs the plugin of that name (plugins/lego, plugins/lexicon) in a process of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import attrs
+
+from acme_manager.config.model import Plugin
+from acme_manager.dns.held import Holder
+from acme_manager.dns.lexicon import lexicon_providers
+from acme_manager.dns.lookup import Lookup
+from acme_manager.dns.plugin import PluginProvider
+from acme_manager.dns.propagation import Timing
+from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Tier
+from acme_manager.dns.shipped import INTERPRETER, WEB, plugin_file
+from acme_manager.dns.table import lego_providers, own_timing, own_variables
+from acme_manager.plugins import PluginRunner
+
+VERIFIED = {"lego": ("dnsupdate", "exec", "httpreq", "pdns"), "lexicon": ("pdns",)}
+"""What tests/integration/dns runs against real servers."""
+
+_LIMIT = 120.0  # seconds that one run may take: some APIs are slow, and lego bounds its requests
+_RESOLVERS = "ACME_MANAGER_DNS_RESOLVERS"
+
+
+@attrs.frozen
+class LegoSource(Source):
+    """The providers of lego, as far as the extra is installed."""
+
+    runner: PluginRunner
+    installed: bool = attrs.field(factory=lambda: find_spec("lego_bridge") is not None)
+    name: str = "lego"
+
+    def provider(self, name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
+        """See Source."""
+        lego = lego_providers().get(name) if self.installed else None
+        if lego is None:
+            return None
+        shared = {key: environ[key] for key in (*WEB, _RESOLVERS) if environ.get(key)}
+        env = {**shared, **own_variables(lego, environ), "LEGO_PROVIDER": lego.name}
+        provider = _provider(self.name, self.runner, env, own_timing(lego, environ), lookup)
+        return attrs.evolve(provider, holder=Holder()) if lego.in_memory else provider
+
+    def providers(self) -> Iterable[ProviderInfo]:
+        """See Source: also where the extra is not installed."""
+        for name, lego in sorted(lego_providers().items()):
+            yield _info(self.name, name, lego.name, self.installed)
+
+    def remedy(self, name: str) -> str:
+        """See Source."""
+        return "" if self.installed or name not in lego_providers() else "lego has it: pip install 'acme-manager[lego]'"
+
+
+@attrs.frozen
+class LexiconSource(Source):
+    """The providers of dns-lexicon, as far as the extra is installed."""
+
+    runner: PluginRunner
+    installed: bool = attrs.field(factory=lambda: find_spec("lexicon") is not None)
+    name: str = "lexicon"
+
+    def provider(self, name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
+        """See Source."""
+        lexicon = lexicon_providers().get(name) if self.installed else None
+        if lexicon is None:
+            return None
+        lego = lego_providers().get(name)
+        env = {key: environ[key] for key in WEB if environ.get(key)} | lexicon.environment(environ)
+        return _provider(self.name, self.runner, env, own_timing(lego, environ) if lego else Timing(), lookup)
+
+    def providers(self) -> Iterable[ProviderInfo]:
+        """See Source: also where the extra is not installed."""
+        for name, lexicon in sorted(lexicon_providers().items()):
+            yield _info(self.name, name, lexicon.name, self.installed)
+
+    def remedy(self, name: str) -> str:
+        """See Source."""
+        if self.installed or name not in lexicon_providers():
+            return ""
+        return "lexicon has it: pip install 'acme-manager[lexicon]'"
+
+
+def variables_of(source: str, name: str) -> tuple[str, ...]:
+    """The variables that a provider reads, for people."""
+    if source == "lego":
+        return tuple(sorted(lego_providers()[name].known))
+    return lexicon_providers()[name].variables
+
+
+def _info(source: str, name: str, main: str, installed: bool) -> ProviderInfo:
+    tier = Tier.VERIFIED if main in VERIFIED[source] else Tier.MAPPED
+    also = f"the same as {main}" if name != main else ""
+    missing = "" if installed else f"needs acme-manager[{source}]"
+    return ProviderInfo(name=name, tier=tier, source=source, summary=", ".join(filter(None, (also, missing))))
+
+
+def _provider(
+    name: str, runner: PluginRunner, env: Mapping[str, str], timing: Timing, lookup: Lookup
+) -> PluginProvider:
+    path, checksum = _file(name)
+    plugin = Plugin(name=name, path=path, checksum=checksum, timeout=_LIMIT, env=env)
+    return PluginProvider(plugin=plugin, runner=runner, zone_of=lookup.zone_of, timing=timing, interpreter=INTERPRETER)
+
+
+@cache
+def _file(name: str) -> tuple[Path, str]:
+    path = plugin_file(name)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
