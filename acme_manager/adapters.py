@@ -68,7 +68,7 @@ class Ground:
             registry=registry,
             clock=clock,
             plugins=plugins,
-            solvers=DnsSolvers(config.dns, config.environ, DnsMetrics(registry), providers),
+            solvers=DnsSolvers(config.dns, config.environ, DnsMetrics(registry), providers, config.dns_credentials),
             findings=IssuerFindings(clock, registry),
             hangup=hangup,
             issuers_changed=Bell(),

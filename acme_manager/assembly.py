@@ -70,6 +70,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     settings, findings, issuers, solvers = ground.settings, ground.findings, keeper.issuers, ground.solvers
     config = settings.config  # for what needs a restart (config/changes.py): all else is read from `settings`
     state, progress, jobs, prefix = State(ring), Progress(), Jobs(), config.vault.certificate_prefix
+    solvers.secrets.storage = storage
     counters = Counters(ring, state, progress, clock)
     budgets = Budgets(settings, ring, clock)
     BudgetCollector.on(registry, budgets)

@@ -29,18 +29,19 @@ class Record:
     provider: str
     name: str
     value: str
+    credentials: str = ""  # the set that the provider writes it with; empty: the variables of the environment
     domain: str = attrs.field(default="", eq=False)
     key_authorization: str = attrs.field(default="", eq=False, repr=False)
 
     def trace(self) -> Trace:
         """As text for storage: enough for another process to remove the record."""
-        made_from = {"domain": self.domain, "key_authorization": self.key_authorization}
+        more = {"credentials": self.credentials, "domain": self.domain, "key_authorization": self.key_authorization}
         return {
             "type": CHALLENGE_TYPE,
             "provider": self.provider,
             "name": self.name,
             "value": self.value,
-            **{key: text for key, text in made_from.items() if text},
+            **{key: text for key, text in more.items() if text},
         }
 
 
@@ -51,8 +52,9 @@ def record_of(trace: Trace) -> Record:
             trace["provider"],
             trace["name"],
             trace["value"],
-            trace.get("domain", ""),
-            trace.get("key_authorization", ""),
+            credentials=trace.get("credentials", ""),
+            domain=trace.get("domain", ""),
+            key_authorization=trace.get("key_authorization", ""),
         )
     except KeyError as error:
         raise DnsFailed(f"a stored trace of a DNS challenge lacks {error}") from error

@@ -23,6 +23,7 @@ from acme_manager.dns.answers import alias_of, records_of, referral, refusal, ta
 from acme_manager.dns.challenge import enclosing
 from acme_manager.dns.memo import Memo
 from acme_manager.dns.wire import NoReply, Server, ask
+from acme_manager.dns.zones import Rules, ZoneRules
 from acme_manager.errors import DnsFailed
 from acme_manager.structure import lone_error
 
@@ -60,19 +61,23 @@ class Lookup:
     """All the questions about names. One for the whole program: it remembers zones and servers, never the records."""
 
     def __init__(self, config: DnsConfig) -> None:
-        self._config = config
+        self._config, self._rules = config, ZoneRules(config)
         self._zones = Memo[str](_MEMORY, _MEMORIES)  # of names
         self._servers = Memo[tuple[Server, ...]](_MEMORY, _MEMORIES)  # of zones
         self._sockets = trio.CapacityLimiter(_SOCKETS)
-        self._resolvers: tuple[Server, ...] = ()
+        self._system: tuple[Server, ...] = ()
 
-    @property
-    def resolvers(self) -> tuple[Server, ...]:
-        """The configured resolvers, else those of /etc/resolv.conf. Raises DnsFailed when there are none."""
-        if not self._resolvers:
-            pairs = self._config.resolvers or tuple((address, 53) for address in _system_resolvers())
-            self._resolvers = tuple(Server(address, port) for address, port in pairs)
-        return self._resolvers
+    def rules(self, name: str) -> Rules:
+        """How a name is asked about."""
+        return self._rules.of(name)
+
+    def resolvers(self, name: str) -> tuple[Server, ...]:
+        """The configured resolvers for a name, else those of /etc/resolv.conf. Raises DnsFailed when there are none."""
+        if found := self.rules(name).resolvers:
+            return found
+        if not self._system:
+            self._system = tuple(map(Server, _system_resolvers()))
+        return self._system
 
     async def ask(self, server: Server, name: str, kind: RdataType, *, recurse: bool, among: int = 1) -> Message:
         """Put one question to one server out of `among`, which share the configured time. Raises NoReply."""
@@ -93,7 +98,7 @@ class Lookup:
         """
 
         async def ask(name: str) -> Message:
-            if self._config.ask_authoritative:
+            if self.rules(name).ask_authoritative:
                 return (await self._at_authority(name, kind)).answer
             return await self._resolve(name, kind)
 
@@ -102,12 +107,14 @@ class Lookup:
 
     async def zone_of(self, name: str) -> str:
         """The zone that a name is in, whether or not the name is there. Raises DnsFailed."""
-        if self._config.ask_authoritative:
+        if self.rules(name).ask_authoritative:
             return (await self._at_authority(name)).zone
         return await self._zone_of(enclosing(name))
 
     async def authoritative(self, name: str) -> tuple[Server, ...]:
         """Every server of the zone that a name is in. Raises DnsFailed."""
+        if told := self.rules(name).servers:
+            return told
         zone = self._zones.get(name) or (await self._at_authority(name)).zone
         return await self._servers_of(zone)
 
@@ -135,27 +142,29 @@ class Lookup:
         return path[-1], answer
 
     async def _ask_for_alias(self, name: str) -> Message:
-        if self._config.ask_authoritative and not self._config.propagation_wait:
+        rules = self.rules(name)
+        if rules.ask_authoritative and not rules.wait:
             return (await self._at_authority(name)).answer
         return await self._resolve(name, CNAME)
 
     async def _at_authority(self, name: str, kind: RdataType = CNAME) -> _Found:
         """Ask for a name's records at the servers of the zone its parent is in, or of a zone that those point to."""
-        zone = await self._zone_of(enclosing(name)[1:] or (name,))
+        told, above = self.rules(name).servers, enclosing(name)
+        zone = await self._zone_of(above if told else above[1:] or above)
         for _ in range(_MAX_CUTS):
-            answer = await self._ask_any(zone, name, kind)
+            answer = await self._ask_any(zone, told, name, kind)
             below = referral(answer, name, zone)
             if below is None:
                 own = zone_of(answer, name)
                 if own is not None or kind == CNAME:  # who has a CNAME is not the apex of a zone of its own
                     self._zones.put(name, own if own is not None else zone)
                 return _Found(own if own is not None else zone, answer)
-            zone = below
+            zone, told = below, ()
         raise DnsFailed(f"the zone of {name} can't be found: more than {_MAX_CUTS} delegations follow one another")
 
-    async def _ask_any(self, zone: str, name: str, kind: RdataType) -> Message:
+    async def _ask_any(self, zone: str, told: Sequence[Server], name: str, kind: RdataType) -> Message:
         try:
-            return await self._first_usable(await self._servers_of(zone), name, kind, recurse=False)
+            return await self._first_usable(told or await self._servers_of(zone), name, kind, recurse=False)
         except DnsFailed:
             self.forget(name)
             raise
@@ -164,10 +173,11 @@ class Lookup:
         """Walk up from the first of some names until an SOA record shows.
 
         The resolvers are asked for each name, even below zones that are known already: inside a company they may
-        know of zones that their parent does not delegate.
+        know of zones that their parent does not delegate. Where the servers of a zone are given, they are asked.
         """
+        told = self.rules(names[0]).servers
         for name in names:
-            zone = self._zones.get(name) or zone_of(await self._resolve(name, SOA), name)
+            zone = self._zones.get(name) or zone_of(await self._resolve(name, SOA, told), name)
             if zone is not None:
                 self._zones.put(names[0], zone)
                 return zone
@@ -200,8 +210,8 @@ class Lookup:
             return
         found.extend(Server(address, self._config.authoritative_port, host) for address in addresses)
 
-    async def _resolve(self, name: str, kind: RdataType) -> Message:
-        return await self._first_usable(self.resolvers, name, kind, recurse=True)
+    async def _resolve(self, name: str, kind: RdataType, told: Sequence[Server] = ()) -> Message:
+        return await self._first_usable(told or self.resolvers(name), name, kind, recurse=not told)
 
     async def _first_usable(self, servers: Sequence[Server], name: str, kind: RdataType, *, recurse: bool) -> Message:
         """Ask one after the other. Raises DnsFailed with what each of them said."""

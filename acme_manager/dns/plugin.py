@@ -53,6 +53,10 @@ class PluginProvider:
         """The block in which records are written and removed again."""
         return self.holder.lasting() if self.holder else nullcontext()
 
+    def seeing(self, variables: Mapping[str, str]) -> PluginProvider:
+        """The same with these variables besides its own."""
+        return attrs.evolve(self, plugin=attrs.evolve(self.plugin, env={**self.plugin.env, **variables}))
+
     async def put_txt(self, name: str, value: str) -> None:
         """Add a value. Raises DnsFailed."""
         if self.holder and self.holder.open:

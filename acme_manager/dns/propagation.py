@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import attrs
 import trio
 from dns.rdatatype import TXT
 
-from acme_manager.config.model import DnsConfig
 from acme_manager.dns.answers import UNSEEN, Sight, see
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.wire import NoReply, Server
@@ -46,58 +45,95 @@ def explain(sights: Mapping[tuple[str, Server], Sight], timeout: float) -> DnsFa
     return DnsFailed(f"not visible after {timeout:g} s: {'; '.join(parts)}", server=str(missing[0][0]))
 
 
+Observer = Callable[[str, Server, Sight], None]
+"""Told what a server showed for a name, at every look. It must neither block nor raise."""
+
+
+def _nobody(_name: str, _server: Server, _sight: Sight) -> None:
+    pass
+
+
+@attrs.frozen
+class Awaited:
+    """The values that a name must show, and how patient its provider is."""
+
+    values: Collection[str]
+    timing: Timing
+
+
 class Propagation:
-    """Looks at TXT records until all who must show them do."""
+    """Looks at TXT records until all who must show them do: who that is depends on the zone (`dns_zones`)."""
 
-    def __init__(self, lookup: Lookup, config: DnsConfig) -> None:
-        self._lookup, self._config = lookup, config
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
 
-    async def wait(self, records: Mapping[str, Collection[str]], timing: Timing) -> None:
-        """Return once every server shows all values of all names. Raises DnsFailed after `timing.timeout` seconds.
+    async def wait(self, records: Mapping[str, Awaited], observer: Observer = _nobody) -> None:
+        """Return once every server shows all values of all names. Raises DnsFailed after the longest timeout.
 
-        `propagation_wait` replaces looking. Resolvers come last, so that they don't remember an absence.
+        Where a wait is configured it replaces looking. Resolvers come last, so that they don't remember an absence.
         """
-        if self._config.propagation_wait > 0:
-            await trio.sleep(self._config.propagation_wait)
-            return
         sights: Sights = {}
-        with trio.move_on_after(timing.timeout) as scope:
-            if self._config.ask_authoritative:
-                found = await together(self._lookup.authoritative, list(records))
-                await self._watch_all(dict(zip(records, found, strict=True)), records, timing, sights, recurse=False)
-            if self._config.ask_resolvers:
-                everywhere = dict.fromkeys(records, self._lookup.resolvers)
-                await self._watch_all(everywhere, records, timing, sights, recurse=True)
-        if scope.cancelled_caught:
-            for name in records:
+        late: list[float] = []
+
+        def note(name: str, server: Server, sight: Sight) -> None:
+            sights[name, server] = sight
+            observer(name, server, sight)
+
+        async def one(name: str) -> None:
+            timing = self._timing(name, records[name].timing)
+            with trio.move_on_after(timing.timeout) as scope:
+                await self._watch(name, records[name].values, timing.interval, note)
+            if scope.cancelled_caught:
                 self._lookup.forget(name)
-            raise explain(sights, timing.timeout)
+                late.append(timing.timeout)
+
+        await together(one, list(records), at_once=max(1, len(records)))
+        if late:
+            raise explain(sights, max(late))
+
+    def _timing(self, name: str, provider: Timing) -> Timing:
+        rules = self._lookup.rules(name)
+        limit = rules.wait + 1 if rules.wait else rules.timeout or provider.timeout
+        return Timing(timeout=limit, interval=rules.interval or provider.interval)
+
+    async def _watch(self, name: str, values: Collection[str], interval: float, note: Observer) -> None:
+        rules = self._lookup.rules(name)
+        if rules.wait:
+            await trio.sleep(rules.wait)
+            return
+        if rules.ask_authoritative:
+            servers = await self._lookup.authoritative(name)
+            await self._watch_all(name, servers, values, interval, note, recurse=False)
+        if rules.ask_resolvers:
+            await self._watch_all(name, self._lookup.resolvers(name), values, interval, note, recurse=True)
 
     async def _watch_all(
         self,
-        servers: Mapping[str, Sequence[Server]],
-        records: Mapping[str, Collection[str]],
-        timing: Timing,
-        sights: Sights,
+        name: str,
+        servers: Sequence[Server],
+        values: Collection[str],
+        interval: float,
+        note: Observer,
         *,
         recurse: bool,
     ) -> None:
-        pairs = [(name, server) for name in records for server in servers[name]]
-        sights.update(dict.fromkeys(pairs, UNSEEN))
+        for server in servers:
+            note(name, server, UNSEEN)
 
-        async def watch(pair: tuple[str, Server]) -> None:
+        async def watch(server: Server) -> None:
             pause = _FIRST_PAUSE
-            while not (await self._look(pair, records[pair[0]], sights, recurse=recurse)).complete:
-                await trio.sleep(min(pause, timing.interval))
-                pause = next_pause(pause, timing.interval)
+            while True:
+                sight = await self._look(name, server, values, recurse=recurse)
+                note(name, server, sight)
+                if sight.complete:
+                    return
+                await trio.sleep(min(pause, interval))
+                pause = next_pause(pause, interval)
 
-        await together(watch, pairs)
+        await together(watch, servers)
 
-    async def _look(self, pair: tuple[str, Server], values: Collection[str], sights: Sights, *, recurse: bool) -> Sight:
-        name, server = pair
+    async def _look(self, name: str, server: Server, values: Collection[str], *, recurse: bool) -> Sight:
         try:
-            sight = see(await self._lookup.ask(server, name, TXT, recurse=recurse), values)
+            return see(await self._lookup.ask(server, name, TXT, recurse=recurse), values)
         except NoReply as error:
-            sight = Sight(complete=False, words=str(error))
-        sights[pair] = sight
-        return sight
+            return Sight(complete=False, words=str(error))

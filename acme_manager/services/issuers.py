@@ -30,7 +30,7 @@ class Issuers:
         issuers: Mapping[str, ConfiguredIssuer],
         *,
         http_solver: Callable[[str, HttpStoreConfig | None], Solver],
-        dns_solver: Callable[[str], Solver],
+        dns_solver: Callable[[str, str], Solver],  # of a dns_challenge and an owner
     ) -> None:
         self._issuers, self._http_solver, self._dns_solver = issuers, http_solver, dns_solver
 
@@ -57,7 +57,7 @@ class Issuers:
             _refuse(
                 certificate, IdentifierType.IP, "dns_challenge", "dns-01 can't prove an IP address; use http_challenge"
             )
-            return self._dns_solver(dns)
+            return self._dns_solver(dns, certificate.owner)
         found = self._issuers.get(certificate.issuer)
         solver = self._http_solver(http, found.config.http_challenge_config if found else None)
         if any(one.wildcard for one in certificate.identifiers):

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dns.rdatatype import AAAA, A
 
 from acme_manager.dns.challenge import record_name
-from acme_manager.dns.providers import KnowsItsZones, PatientProvider
-from acme_manager.dns.solver import DnsSolvers
+from acme_manager.dns.providers import KnowsItsZones
+from acme_manager.dns.solver import DnsSolver, DnsSolvers
 from acme_manager.domain.finding import Finding, merged
 from acme_manager.domain.names import Identifier, IdentifierType
 from acme_manager.errors import DnsFailed, InvalidRequest, Rejected
@@ -38,9 +38,10 @@ async def look_at_challenge(question: Question, issuers: Issuers, dns: DnsSolver
         return [*found, *await _look_at_http01(dns, names)]
     named = [one for one in names if one.type is IdentifierType.DNS]
     try:
-        return [*found, *await _look_at_dns01(dns, dns.provider(provider), named)]
+        solver = dns.solver(provider, question.wanted.owner)
     except Rejected:  # there is no such provider, or it can't be set up: that has been found
         return found
+    return [*found, *await _look_at_dns01(dns, solver, named)]
 
 
 async def look_at_caa(question: Question, issuer: AskedIssuer, issuers: Issuers, dns: DnsSolvers) -> list[Finding]:
@@ -55,14 +56,12 @@ async def look_at_caa(question: Question, issuer: AskedIssuer, issuers: Issuers,
     )
 
 
-async def _look_at_dns01(
-    dns: DnsSolvers, provider: PatientProvider, identifiers: Collection[Identifier]
-) -> list[Finding]:
+async def _look_at_dns01(dns: DnsSolvers, solver: DnsSolver, identifiers: Collection[Identifier]) -> list[Finding]:
     """Where each name's record goes, and whether the provider is in charge there."""
 
     async def one(identifier: Identifier) -> tuple[str, Finding]:
         try:
-            return identifier.base, await _place(dns, provider, identifier)
+            return identifier.base, await _place(dns, solver, identifier)
         except DnsFailed as error:
             return identifier.base, Finding(check=_DNS01, ok=None, detail=str(error))
 
@@ -70,9 +69,15 @@ async def _look_at_dns01(
     return merged(await together(one, list(bases.values()), at_once=_AT_ONCE))
 
 
-async def _place(dns: DnsSolvers, provider: PatientProvider, identifier: Identifier) -> Finding:
+async def _place(dns: DnsSolvers, solver: DnsSolver, identifier: Identifier) -> Finding:
     name = record_name(identifier)
     target = await dns.lookup.follow(name)
+    try:
+        provider = await solver.provider_at(target)
+    except DnsFailed as error:
+        ok = None if error.cause == "unavailable" else False
+        remedy = "see dns_credentials in the configuration, or choose another dns_challenge"
+        return Finding(check=_DNS01, ok=ok, detail=str(error), remedy=remedy)
     zone = await dns.lookup.zone_of(target) or "."
     where = f"its _acme-challenge record goes {f'to {target} by CNAME, ' if target != name else ''}into zone {zone}"
     if not isinstance(provider, KnowsItsZones):

@@ -124,7 +124,7 @@ def _renewals(clock: _Clock, state: State) -> Renewals:
     vault = VaultConfig(url="http://127.0.0.1", role_id="", secret_id="", secret_engine="s", certificate_prefix="c")
     settings = Settings(Config(common=Common(), issuers={"ca": _ISSUER}, vault=vault))
     challenges = HttpChallenges(cluster, cluster.leads)
-    issuers = Issuers({}, http_solver=lambda _name, _store: challenges, dns_solver=lambda _name: challenges)
+    issuers = Issuers({}, http_solver=lambda _name, _store: challenges, dns_solver=lambda _name, _owner: challenges)
     issuing = Issuing(
         cluster=cluster,
         store=CertificateStore(storage, state, "c"),

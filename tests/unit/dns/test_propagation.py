@@ -7,7 +7,7 @@ from trio.testing import MockClock
 from acme_manager.config.model import DnsConfig
 from acme_manager.dns.answers import Sight
 from acme_manager.dns.lookup import Lookup
-from acme_manager.dns.propagation import Propagation, Timing, explain
+from acme_manager.dns.propagation import Awaited, Propagation, Timing, explain
 from acme_manager.dns.wire import Server
 
 FIRST, SECOND = Server("192.0.2.1", 53, "ns1.test"), Server("192.0.2.2", 53, "ns2.test")
@@ -40,6 +40,5 @@ async def test_lost_time_before_any_server_is_known_says_so(
         raise AssertionError("not reached")
 
     monkeypatch.setattr(Lookup, "authoritative", never)
-    config = DnsConfig()
     with pytest.raises(Exception, match="could not be found within 7 s"):
-        await Propagation(Lookup(config), config).wait({"a.test": {"v"}}, Timing(timeout=7))
+        await Propagation(Lookup(DnsConfig())).wait({"a.test": Awaited({"v"}, Timing(timeout=7))})

@@ -185,7 +185,7 @@ async def test_removal_tries_all_and_then_says_what_failed(solver: DnsSolver, pr
 
 
 async def test_a_trace_of_a_provider_that_is_gone_says_so(solver: DnsSolver) -> None:
-    with pytest.raises(DnsFailed, match="written by another provider: DNS provider 'gone' does not exist"):
+    with pytest.raises(DnsFailed, match="can't be changed: DNS provider 'gone' does not exist"):
         await solver.remove(traces("a", provider="gone"))
 
 

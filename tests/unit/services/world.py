@@ -125,7 +125,7 @@ async def open_world(
     issuers = Issuers(
         {one.name: ConfiguredIssuer(one, fallback.get(one.name, ca)) for one in (config, bare, *others)},
         http_solver=Responders(own={"kvring": challenges}, settings=settings, clock=clock).solver,
-        dns_solver=lambda _name: challenges,
+        dns_solver=lambda _name, _owner: challenges,
     )
     budgets = Budgets(settings, cluster, clock)
     with state.following(), budgets.following():
