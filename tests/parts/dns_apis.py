@@ -15,13 +15,31 @@ import secrets
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
 from tests.parts.dns_server import DnsServer
 from tests.parts.faults import FaultProxy, Reply, Request, faulty_server
+
+
+class Writable(Protocol):
+    """What becomes of what they are told: a name server, or something in memory."""
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The zones, without a final dot."""
+        ...
+
+    async def add(self, zone: str, name: str, rdtype: str, value: str) -> None:
+        """Add a record."""
+        ...
+
+    async def remove(self, zone: str, name: str, rdtype: str, *values: str) -> None:
+        """Remove the records with these values, or all of a name and type."""
+        ...
+
 
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -51,7 +69,7 @@ def reply(status: int, document: object, **headers: str) -> Reply:
 class AcmeDns:
     """https://github.com/joohoi/acme-dns: accounts with two values each, of which an update replaces the older."""
 
-    dns: DnsServer
+    dns: Writable
     zone: str
     registration: bool = True
     accounts: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # by user name
@@ -94,7 +112,7 @@ class AcmeDns:
 
 
 @asynccontextmanager
-async def acme_dns(dns: DnsServer, zone: str) -> AsyncIterator[tuple[AcmeDns, FaultProxy]]:
+async def acme_dns(dns: Writable, zone: str) -> AsyncIterator[tuple[AcmeDns, FaultProxy]]:
     """Start one that answers for a zone."""
     server = AcmeDns(dns, zone)
     async with faulty_server(server.answer) as at:
@@ -108,7 +126,7 @@ async def acme_dns(dns: DnsServer, zone: str) -> AsyncIterator[tuple[AcmeDns, Fa
 class HttpReq:
     """What lego's provider `httpreq` talks to, in both modes, with basic authentication."""
 
-    dns: DnsServer
+    dns: Writable
     user: str = "lego"
     password: str = attrs.field(factory=lambda: secrets.token_urlsafe(20), repr=False)
     bodies: list[dict[str, str]] = attrs.field(factory=list)
@@ -130,7 +148,7 @@ class HttpReq:
 
 
 @asynccontextmanager
-async def httpreq(dns: DnsServer) -> AsyncIterator[tuple[HttpReq, FaultProxy]]:
+async def httpreq(dns: Writable) -> AsyncIterator[tuple[HttpReq, FaultProxy]]:
     """Start one for all zones of a server."""
     server = HttpReq(dns)
     async with faulty_server(server.answer) as at:
@@ -148,7 +166,7 @@ def _digest(key_authorization: str) -> str:
 class Cloudflare:
     """https://developers.cloudflare.com/api: zones and their DNS records, with envelopes, pages and error codes."""
 
-    dns: DnsServer
+    dns: Writable
     records: dict[str, dict[str, dict[str, Any]]]  # by zone id and record id
     zones: dict[str, dict[str, str]]  # by id
     largest_page: int = 2  # so that there are pages
@@ -244,7 +262,7 @@ def _errors(status: int, first: tuple[int, str], *chain: tuple[int, str]) -> Rep
 
 
 @asynccontextmanager
-async def cloudflare(dns: DnsServer, *, secure: bool = False) -> AsyncIterator[tuple[Cloudflare, FaultProxy]]:
+async def cloudflare(dns: Writable, *, secure: bool = False) -> AsyncIterator[tuple[Cloudflare, FaultProxy]]:
     """Start it with the zones of a server."""
     zones = {hashlib.md5(zone.encode()).hexdigest(): {"name": zone, "status": "active"} for zone in dns.zones}
     for identifier, zone in zones.items():
