@@ -36,6 +36,8 @@ handler: wsgi
 dbfile: {folder}/acme_srv.db
 [Order]
 profiles: {profiles}
+[Directory]
+caaidentities: ["{caa_identity}"]
 [Renewalinfo]
 renewalthreshold_pctg: 66
 retry_after_timeout: 5
@@ -79,11 +81,13 @@ async def acme2certifier(
     profiles: Sequence[str] = (),
     days: int = 30,
     renew_now: bool = False,
+    caa_identity: str = "a2c.test",
 ) -> AsyncIterator[Acme2certifier]:
     """Start it, validating through the server at `dns`.
 
     `eab` is {kid: base64url key} and makes a binding required; `days` is how long certificates are valid; with
-    `renew_now` the suggested renewal windows lie in the past.
+    `renew_now` the suggested renewal windows lie in the past. It says that CAA records call it `caa_identity`, and
+    looks at none.
     """
 
     async def attempt() -> Acme2certifier:
@@ -99,6 +103,7 @@ async def acme2certifier(
                 days=days,
                 profiles=json.dumps({name: f"http://{LOOPBACK}/profiles/{name}" for name in profiles}),
                 renew_now=renew_now,
+                caa_identity=caa_identity,
             )
         )
         (where / "eab.json").write_text(json.dumps(dict(eab or {})))
