@@ -18,7 +18,8 @@ from tests.parts.challtestsrv import challtestsrv
 from tests.parts.knot import knot
 from tests.parts.openbao import openbao
 from tests.parts.pebble import pebble
-from tests.parts.program import still_running
+from tests.parts.powerdns import powerdns
+from tests.parts.program import free_port, still_running
 
 EAB_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 
@@ -134,6 +135,17 @@ async def test_knot_takes_updates_on_an_address_of_its_own(tmp_path: Path) -> No
         await server.add("example.test", "a.example.test", "TXT", '"one"')
         assert await server.txt("a.example.test") == {"one"}
         assert "127.0.0.2" in str((await server.ask("ns.example.test", "A")).answer[0])
+        pid = server.program.pid
+    assert not still_running([pid])
+
+
+async def test_powerdns_shows_what_its_api_was_told_on_an_address_of_its_own(tmp_path: Path) -> None:
+    at = ("127.0.0.2", free_port("127.0.0.2"))
+    async with powerdns(tmp_path, ["example.test"], at=at) as server:
+        records = [{"content": '"one"', "disabled": False}]
+        rrset = {"name": "a.example.test.", "type": "TXT", "changetype": "REPLACE", "ttl": 1, "records": records}
+        await server.call("PATCH", "/zones/example.test.", {"rrsets": [rrset]})
+        assert await server.txt("a.example.test") == {"one"}
         pid = server.program.pid
     assert not still_running([pid])
 

@@ -57,12 +57,6 @@ class PowerDns:
         """The values of a name's TXT records, as DNS shows them."""
         return await txt_values(name, self.at)
 
-    async def rrset(self, zone: str, name: str) -> dict[str, object]:
-        """A name's TXT records, as the API shows them; empty when there is none."""
-        answer = await self.call("GET", f"/zones/{zone}.")
-        found = [one for one in answer.json()["rrsets"] if (one["name"], one["type"]) == (f"{name}.", "TXT")]
-        return dict(found[0]) if found else {}
-
     async def call(self, method: str, path: str, body: object = None) -> httpx.Response:
         """One request to the API."""
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
