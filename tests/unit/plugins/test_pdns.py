@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -246,3 +247,11 @@ async def test_a_misuse_is_answered_with_how_to_use_it(arguments: tuple[str, ...
     outcome = await run("pdns", *arguments, env={})
     assert outcome.code == 2
     assert outcome.stderr == "usage: pdns describe | present NAME VALUE [ZONE] | cleanup NAME VALUE [ZONE]\n"
+
+
+async def test_a_folder_of_somebody_else_in_the_place_of_its_own_is_not_used(server: Server, tmp_path: Path) -> None:
+    (tmp_path / f"acme-manager-pdns-{os.getuid()}").symlink_to(tmp_path)
+    outcome = await run("pdns", "present", NAME, "ours", env=server.env(TMPDIR=str(tmp_path)))
+    assert (outcome.code, outcome.cause) == (1, "unavailable")
+    assert "does not belong to this user" in outcome.error
+    assert server.api.records == []
