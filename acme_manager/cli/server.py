@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if flags.version:
         print(version_block(PROGRAM), end="")
         return 0
-    logs.configure(flags.log_level, flags.log_format, sys.stderr.buffer if flags.cleanup_dry_run else None)
+    logs.configure(flags.log_level, flags.log_format, sys.stderr.buffer if _prints(flags) else None)
     try:
         return _run(flags)
     except (Exception, BaseExceptionGroup, KeyboardInterrupt) as error:  # noqa: BLE001 it ends here, with one line
@@ -49,6 +49,11 @@ def _run(flags: Flags) -> int:
 
         trio.run(serve_dev, flags)
         return 0
+    if flags.dns_list or flags.dns_show:
+        from acme_manager.cli import dns_commands  # noqa: PLC0415
+
+        dns_commands.show_provider(flags.dns_show) if flags.dns_show else dns_commands.list_providers()
+        return 0
     environ = _environ(flags, os.environ)
     if flags.config_check:
         return _check(flags, environ)
@@ -58,6 +63,11 @@ def _run(flags: Flags) -> int:
         from acme_manager.cli.rollover import roll_over  # noqa: PLC0415
 
         trio.run(roll_over, config, flags.account_rollover)
+        return 0
+    if flags.dns_check:
+        from acme_manager.cli.dns_commands import check_provider  # noqa: PLC0415
+
+        trio.run(check_provider, config, flags.dns_check)
         return 0
     if flags.cleanup_dry_run:
         from acme_manager.cli.cleanup import show_cleanup  # noqa: PLC0415
@@ -69,6 +79,11 @@ def _run(flags: Flags) -> int:
     _spare_collections()
     trio.run(serve, config, flags)
     return 0
+
+
+def _prints(flags: Flags) -> bool:
+    """Whether standard output is for what was asked, so that the log must go elsewhere."""
+    return bool(flags.cleanup_dry_run or flags.dns_list or flags.dns_show or flags.dns_check)
 
 
 def _spare_collections() -> None:

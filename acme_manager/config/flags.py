@@ -141,6 +141,18 @@ class Flags:
     account_rollover: str = flag(
         "account.rollover", Kind.STRING, "", "Give our account at this issuer a new key, then exit.", common=False
     )
+    dns_list: bool = flag(
+        "dns.list", Kind.BOOL, False, "Print the DNS providers and how far each is tested, then exit."
+    )
+    dns_show: str = flag(
+        "dns.show", Kind.STRING, "", "Print the variables of this DNS provider, then exit.", common=False
+    )
+    dns_check: str = flag(
+        "dns.check",
+        Kind.STRING,
+        "",
+        "Write a TXT record, see it and remove it, then exit: PROVIDER:ZONE, such as ovh:example.com.",
+    )
     dev: bool = flag("dev", Kind.BOOL, False, "Development: run with a store and a CA of our own on this machine.")
     dev_data: str = flag(
         "dev.data", Kind.STRING, "", "Development: folder to keep data in. Empty: thrown away at the end."

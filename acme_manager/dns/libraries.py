@@ -52,7 +52,7 @@ class LegoSource(Source):
     def providers(self) -> Iterable[ProviderInfo]:
         """See Source: also where the extra is not installed."""
         for name, lego in sorted(lego_providers().items()):
-            yield _info(self.name, name, lego.name, self.installed)
+            yield _info(self, name, lego.name, tuple(sorted(lego.known)))
 
     def remedy(self, name: str) -> str:
         """See Source."""
@@ -79,7 +79,7 @@ class LexiconSource(Source):
     def providers(self) -> Iterable[ProviderInfo]:
         """See Source: also where the extra is not installed."""
         for name, lexicon in sorted(lexicon_providers().items()):
-            yield _info(self.name, name, lexicon.name, self.installed)
+            yield _info(self, name, lexicon.name, lexicon.variables)
 
     def remedy(self, name: str) -> str:
         """See Source."""
@@ -88,18 +88,16 @@ class LexiconSource(Source):
         return "lexicon has it: pip install 'acme-manager[lexicon]'"
 
 
-def variables_of(source: str, name: str) -> tuple[str, ...]:
-    """The variables that a provider reads, for people."""
-    if source == "lego":
-        return tuple(sorted(lego_providers()[name].known))
-    return lexicon_providers()[name].variables
-
-
-def _info(source: str, name: str, main: str, installed: bool) -> ProviderInfo:
-    tier = Tier.VERIFIED if main in VERIFIED[source] else Tier.MAPPED
-    also = f"the same as {main}" if name != main else ""
-    missing = "" if installed else f"needs acme-manager[{source}]"
-    return ProviderInfo(name=name, tier=tier, source=source, summary=", ".join(filter(None, (also, missing))))
+def _info(source: LegoSource | LexiconSource, name: str, main: str, variables: tuple[str, ...]) -> ProviderInfo:
+    return ProviderInfo(
+        name=name,
+        tier=Tier.VERIFIED if main in VERIFIED[source.name] else Tier.MAPPED,
+        source=source.name,
+        summary=f"by {source.name}",
+        variables=variables,
+        same_as=main if name != main else "",
+        extra="" if source.installed else source.name,
+    )
 
 
 def _provider(

@@ -54,6 +54,9 @@ class ProviderInfo:
     tier: Tier
     source: str
     summary: str
+    variables: tuple[str, ...] = ()  # that it reads, without `_FILE` behind
+    same_as: str = ""  # of two names for one provider, the main one
+    extra: str = ""  # of ours that must be installed first
 
 
 class Source(Protocol):
@@ -92,6 +95,10 @@ def _rfc2136(name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientPr
     return Rfc2136(read_settings(environ, name), lookup.zone_at)
 
 
+_RFC2136_VARIABLES = (
+    *("RFC2136_NAMESERVER", "RFC2136_TSIG_KEY", "RFC2136_TSIG_SECRET", "RFC2136_TSIG_ALGORITHM", "RFC2136_TSIG_FILE"),
+    *("RFC2136_TTL", "RFC2136_DNS_TIMEOUT", "RFC2136_POLLING_INTERVAL", "RFC2136_PROPAGATION_TIMEOUT"),
+)
 _BUILT_IN: Mapping[str, Factory] = {"rfc2136": _rfc2136, "dnsupdate": _rfc2136}
 
 
@@ -111,5 +118,10 @@ class BuiltIn(Source):
         """See Source."""
         for name in sorted(self.factories):
             yield ProviderInfo(
-                name=name, tier=Tier.VERIFIED, source=self.name, summary="dynamic updates (RFC 2136): BIND, Knot, ..."
+                name=name,
+                tier=Tier.VERIFIED,
+                source=self.name,
+                summary="dynamic updates (RFC 2136): BIND, Knot, ...",
+                variables=_RFC2136_VARIABLES,
+                same_as="rfc2136" if name == "dnsupdate" else "",
             )

@@ -51,13 +51,14 @@ class Registry:
         self._find(name, environ, lookup)
 
     def providers(self) -> Iterator[ProviderInfo]:
-        """Every provider by the first source that has its name, in the order of the sources."""
-        seen: set[str] = set()
+        """Every provider by the first source that has its name and needs nothing more, in the order of the sources."""
+        seen: dict[str, ProviderInfo] = {}
         for source in self.sources:
             for info in source.providers():
-                if info.name not in seen:
-                    seen.add(info.name)
-                    yield info
+                known = seen.setdefault(info.name, info)
+                if known.extra and not info.extra:
+                    seen[info.name] = info
+        yield from seen.values()
 
     def _find(self, name: str, environ: Mapping[str, str], lookup: Lookup) -> tuple[Source, PatientProvider]:
         for source in self.sources:

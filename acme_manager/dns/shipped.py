@@ -139,7 +139,14 @@ class ShippedSource(Source):
     def providers(self) -> Iterable[ProviderInfo]:
         """See Source."""
         for name, one in sorted(self._shipped.items()):
-            yield ProviderInfo(name=name, tier=one.tier, source=self.name, summary=one.summary)
+            yield ProviderInfo(
+                name=name,
+                tier=one.tier,
+                source=self.name,
+                summary=one.summary,
+                variables=one.variables,
+                same_as=one.name if name != one.name else "",
+            )
 
 
 def plugin_file(name: str) -> Path:

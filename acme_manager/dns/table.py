@@ -131,7 +131,7 @@ def own_timing(provider: LegoProvider, environ: Mapping[str, str]) -> Timing:
 
 def _nearest(name: str, provider: LegoProvider) -> str:
     near = difflib.get_close_matches(name, provider.known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; -dns.list={provider.name} prints what does"
+    return f"; did you mean {near[0]}?" if near else f"; -dns.show {provider.name} prints what does"
 
 
 def _absolute(name: str, value: str) -> str:
