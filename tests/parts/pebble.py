@@ -67,6 +67,7 @@ async def pebble(
     *,
     dns: Address | None = None,
     http_port: int = 5002,
+    tls_port: int | None = None,
     nonce_reject: int = 0,
     strict: bool = True,
     eab: Mapping[str, str] | None = None,
@@ -78,7 +79,8 @@ async def pebble(
 ) -> AsyncIterator[Pebble]:
     """Start Pebble without its artificial pauses.
 
-    `dns` is the server it validates through (default: the system's); http-01 is asked for on `http_port`.
+    `dns` is the server it validates through (default: the system's); http-01 is asked for on `http_port`,
+    tls-alpn-01 on `tls_port` (default: where nobody listens).
     `nonce_reject` and `authz_reuse` are percentages, `validity` of certificates is in seconds, `eab` is
     {kid: base64url key} and makes a binding required, `always_valid` skips validation.
     """
@@ -86,14 +88,14 @@ async def pebble(
     async def attempt() -> Pebble:
         where = new_folder(folder, "pebble")
         files = tls.server_files(where)
-        acme_port, management_port, tls_port = free_ports(3)
+        acme_port, management_port, closed = free_ports(3)
         config = {
             "listenAddress": f"{LOOPBACK}:{acme_port}",
             "managementListenAddress": f"{LOOPBACK}:{management_port}",
             "certificate": str(files.chain),
             "privateKey": str(files.key),
             "httpPort": http_port,
-            "tlsPort": tls_port,
+            "tlsPort": tls_port or closed,
             "ocspResponderURL": "",
             "certificateValidityPeriod": validity,
             "externalAccountBindingRequired": bool(eab),
