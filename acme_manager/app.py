@@ -72,7 +72,12 @@ async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Runnin
     ):
         node = assemble(ground, storage, ring, keeper)
         leading, following = partial(ring.whenever_leading, node.reign), partial(node.state.catch_up, ring)
-        with node.state.following(), node.budgets.following(), node.services.progress.watched_by(_log_step):
+        with (
+            node.state.following(),
+            node.budgets.following(),
+            node.services.attempts.following(),
+            node.services.progress.watched_by(_log_step),
+        ):
             async with background(leading, following, *node.workers), trio.open_nursery() as api:
                 validation = TlsChallenges(ring, ring.leads).certificate
                 app = build_app(node.services, ApiSettings.from_flags(flags), forwarder)

@@ -11,6 +11,7 @@ from acme_manager.adapters import Ground, keyring
 from acme_manager.api.cluster import check_ring, describe_ring
 from acme_manager.ring.cluster import Ring
 from acme_manager.services.asking import Asking
+from acme_manager.services.attempts import Attempts
 from acme_manager.services.budget_report import BudgetCollector
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.bundle import Services
@@ -71,6 +72,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     config = settings.config  # for what needs a restart (config/changes.py): all else is read from `settings`
     state, progress, jobs, prefix = State(ring), Progress(), Jobs(), config.vault.certificate_prefix
     solvers.secrets.storage = storage
+    attempts = Attempts(ring, progress, clock)
     counters = Counters(ring, state, progress, clock)
     budgets = Budgets(settings, ring, clock)
     BudgetCollector.on(registry, budgets)
@@ -82,6 +84,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         issuers=issuers,
         budgets=budgets,
         progress=progress,
+        attempts=attempts,
         clock=clock,
         settings=settings,
         fallback=Fallback(settings=settings, issuers=issuers, dns=solvers),
@@ -143,6 +146,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         clock=clock,
         registry=registry,
         instance_id=ring.name,
+        attempts=attempts,
     )
     metrics, interval = WorkerMetrics.on(registry), flags.check_renewal_interval
     renewals = Renewals(
@@ -173,7 +177,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         counters.run,
         every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
         every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry).look, metrics),
-        every(_UPKEEP_INTERVAL, "map upkeep", MapUpkeep(ring, rate_limits, counters).look, metrics),
+        every(_UPKEEP_INTERVAL, "map upkeep", MapUpkeep(ring, rate_limits, counters, attempts).look, metrics),
         every(flags.check_config_interval, "config watcher", watcher.look, metrics, ground.hangup),
     ]
     if flags.cleanup:

@@ -13,6 +13,8 @@ from acme_manager.api.listing import link_header, parse_query, read_metadata
 from acme_manager.api.openapi import describe
 from acme_manager.api.request import current_request, services
 from acme_manager.api.schemas import (
+    AttemptsAnswer,
+    AttemptsQuery,
     CertificateAnswer,
     DeleteQuery,
     MetadataAnswer,
@@ -92,6 +94,23 @@ async def list_certificates() -> Response:
     if links := link_header(current_request().path, current_request().args, query, total):
         response.headers["Link"] = links
     return response
+
+
+@routes.get("/attempts")
+@describe({200: AttemptsAnswer}, query=AttemptsQuery, problems=(400, 401, 403, 404, 503))
+async def list_attempts() -> Response:
+    """Show how the last attempts at a certificate went, the newest first, also while one goes on.
+
+    By `issuer` and `domain`, or by `name`; at most three, of the last two weeks. Needs the scope `read`.
+    """
+    caller = require_token(Scope.READ)
+    query = current_request().args
+    issuer, domain, name = (query.get(one, "") for one in ("issuer", "domain", "name"))
+    if not name and not (issuer and domain):
+        raise InvalidRequest("missing 'issuer' and 'domain', or 'name'", "domain" if issuer else "issuer")
+    _note_names(issuer, domain, name)
+    id = CertificateId(caller.username, issuer, domain, name)
+    return answer(services().certificates.attempts(id))
 
 
 @routes.get("/<issuer>/<domain>")

@@ -85,6 +85,66 @@ class ListedCertificate(Certificate):
 MetadataAnswer = list[ListedCertificate]
 
 
+@attrs.frozen(kw_only=True)
+class StepAnswer:
+    """A step that was taken, and when, in RFC 3339."""
+
+    step: str
+    at: str
+
+
+@attrs.frozen(kw_only=True)
+class SightAnswer:
+    """What a name server showed when it was last asked, and since when. `words` go on after the server's name."""
+
+    server: str
+    complete: bool
+    words: str
+    since: str
+
+
+@attrs.frozen(kw_only=True)
+class WrittenRecord:
+    """A TXT record that was written, by which provider, with which credentials, and who has shown it."""
+
+    name: str
+    value: str
+    provider: str
+    credentials: str = ""
+    servers: list[SightAnswer]
+
+
+@attrs.frozen(kw_only=True)
+class AttemptAnswer:
+    """An attempt to get a certificate. Members that say nothing are left out. Times are in RFC 3339.
+
+    `outcome`: `running`, `issued`, `failed`, or `interrupted` when its node stopped leading. `reason`: why it was made.
+    `error`: why it failed; `problem`: what the CA said. At most 20 records and 8 servers of each are noted.
+    """
+
+    began: str
+    ended: str = ""
+    outcome: str
+    reason: str
+    issuer: str = ""
+    steps: list[StepAnswer]
+    records: list[WrittenRecord]
+    error: str = ""
+    problem: str = ""
+
+
+AttemptsAnswer = list[AttemptAnswer]
+
+
+@attrs.frozen(kw_only=True)
+class AttemptsQuery:
+    """Which certificate: by issuer and domain, or by name."""
+
+    issuer: str = ""
+    domain: str = ""
+    name: str = ""
+
+
 Verdict = Annotated[Any, msgspec.Meta(extra_json_schema={"type": "boolean", "nullable": True})]
 
 

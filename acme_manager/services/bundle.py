@@ -8,6 +8,7 @@ import attrs
 from prometheus_client import CollectorRegistry
 
 from acme_manager.ports import Clock, Cluster
+from acme_manager.services.attempts import Attempts
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
@@ -41,6 +42,7 @@ class Services:
     budgets: Budgets
     issuer_findings: IssuerFindings
     progress: Progress
+    attempts: Attempts
     counters: Counters
     inventory: Inventory
     rate_limits: RateLimits

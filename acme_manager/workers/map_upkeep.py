@@ -1,10 +1,11 @@
-"""What the leader removes from the shared map because its time is over: rate limits, counts of what is long gone."""
+"""What the leader removes from the shared map because its time is over: rate limits, counts, attempts."""
 
 from __future__ import annotations
 
 import attrs
 
 from acme_manager.ports import Cluster
+from acme_manager.services.attempts import Attempts
 from acme_manager.services.counters import Counters
 from acme_manager.services.rate_limits import RateLimits
 
@@ -16,9 +17,11 @@ class MapUpkeep:
     cluster: Cluster
     rate_limits: RateLimits
     counters: Counters
+    attempts: Attempts
 
     async def look(self) -> None:
         """One round. Raises NotLeader, NoQuorum."""
         if self.cluster.leads():
             await self.rate_limits.forget_expired()
             self.counters.forget_gone()
+            self.attempts.forget_old()

@@ -17,6 +17,7 @@ from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.domain.renewal_state import RenewalState
 from acme_manager.ring.alone import Alone
 from acme_manager.services.asking import Asking
+from acme_manager.services.attempts import Attempts
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
@@ -125,6 +126,7 @@ def _renewals(clock: _Clock, state: State) -> Renewals:
     settings = Settings(Config(common=Common(), issuers={"ca": _ISSUER}, vault=vault))
     challenges = HttpChallenges(cluster, cluster.leads)
     issuers = Issuers({}, http_solver=lambda _name, _store: challenges, dns_solver=lambda _name, _owner: challenges)
+    progress = Progress()
     issuing = Issuing(
         cluster=cluster,
         store=CertificateStore(storage, state, "c"),
@@ -132,7 +134,8 @@ def _renewals(clock: _Clock, state: State) -> Renewals:
         spool=Spool(None),
         issuers=issuers,
         budgets=Budgets(settings, cluster, clock),
-        progress=Progress(),
+        progress=progress,
+        attempts=Attempts(cluster, progress, clock),
         clock=clock,
         settings=settings,
         fallback=Fallback(settings=settings, issuers=issuers, dns=memory_dns(MemoryLookup({}))),

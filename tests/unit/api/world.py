@@ -73,6 +73,7 @@ async def open_api(
                 "budgets": opened.budgets,
                 "issuer_findings": opened.findings,
                 "progress": opened.progress,
+                "attempts": opened.issuing.attempts,
                 "counters": opened.counters,
                 "inventory": Inventory(opened.state, opened.counters, plans, FixedClock()),
                 "rate_limits": opened.rate_limits,

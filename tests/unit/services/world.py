@@ -19,6 +19,7 @@ from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
 from acme_manager.ports import Clock
 from acme_manager.ring.alone import Alone
+from acme_manager.services.attempts import Attempts
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
@@ -128,7 +129,8 @@ async def open_world(
         dns_solver=lambda _name, _owner: challenges,
     )
     budgets = Budgets(settings, cluster, clock)
-    with state.following(), budgets.following():
+    attempts = Attempts(cluster, progress, clock)
+    with state.following(), budgets.following(), attempts.following():
         issuing = Issuing(
             cluster=cluster,
             store=CertificateStore(storage, state, "certificates"),
@@ -137,6 +139,7 @@ async def open_world(
             issuers=issuers,
             budgets=budgets,
             progress=progress,
+            attempts=attempts,
             clock=clock,
             settings=settings,
             fallback=Fallback(settings=settings, issuers=issuers, dns=memory_dns(lookup or MemoryLookup({}))),
