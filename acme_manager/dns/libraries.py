@@ -22,6 +22,7 @@ from acme_manager.dns.propagation import Timing
 from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Tier
 from acme_manager.dns.shipped import INTERPRETER, WEB, plugin_file
 from acme_manager.dns.table import lego_providers, own_timing, own_variables
+from acme_manager.dns.turns import Turns
 from acme_manager.plugins import PluginRunner
 
 VERIFIED = {"lego": ("dnsupdate", "exec", "httpreq", "pdns"), "lexicon": ("pdns",)}
@@ -38,6 +39,7 @@ class LegoSource(Source):
     runner: PluginRunner
     installed: bool = attrs.field(factory=lambda: find_spec("lego_bridge") is not None)
     name: str = "lego"
+    turns: Turns = attrs.field(factory=Turns, eq=False)
 
     def provider(self, name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
         """See Source."""
@@ -46,7 +48,7 @@ class LegoSource(Source):
             return None
         shared = {key: environ[key] for key in (*WEB, _RESOLVERS) if environ.get(key)}
         env = {**shared, **own_variables(lego, environ), "LEGO_PROVIDER": lego.name}
-        provider = _provider(self.name, self.runner, env, own_timing(lego, environ), lookup)
+        provider = _provider(self, env, own_timing(lego, environ), lookup)
         return attrs.evolve(provider, holder=Holder()) if lego.in_memory else provider
 
     def providers(self) -> Iterable[ProviderInfo]:
@@ -66,6 +68,7 @@ class LexiconSource(Source):
     runner: PluginRunner
     installed: bool = attrs.field(factory=lambda: find_spec("lexicon") is not None)
     name: str = "lexicon"
+    turns: Turns = attrs.field(factory=Turns, eq=False)
 
     def provider(self, name: str, environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
         """See Source."""
@@ -74,7 +77,7 @@ class LexiconSource(Source):
             return None
         lego = lego_providers().get(name)
         env = {key: environ[key] for key in WEB if environ.get(key)} | lexicon.environment(environ)
-        return _provider(self.name, self.runner, env, own_timing(lego, environ) if lego else Timing(), lookup)
+        return _provider(self, env, own_timing(lego, environ) if lego else Timing(), lookup)
 
     def providers(self) -> Iterable[ProviderInfo]:
         """See Source: also where the extra is not installed."""
@@ -101,11 +104,18 @@ def _info(source: LegoSource | LexiconSource, name: str, main: str, variables: t
 
 
 def _provider(
-    name: str, runner: PluginRunner, env: Mapping[str, str], timing: Timing, lookup: Lookup
+    source: LegoSource | LexiconSource, env: Mapping[str, str], timing: Timing, lookup: Lookup
 ) -> PluginProvider:
-    path, checksum = _file(name)
-    plugin = Plugin(name=name, path=path, checksum=checksum, timeout=_LIMIT, env=env)
-    return PluginProvider(plugin=plugin, runner=runner, zone_of=lookup.zone_of, timing=timing, interpreter=INTERPRETER)
+    path, checksum = _file(source.name)
+    plugin = Plugin(name=source.name, path=path, checksum=checksum, timeout=_LIMIT, env=env)
+    return PluginProvider(
+        plugin=plugin,
+        runner=source.runner,
+        zone_of=lookup.zone_of,
+        timing=timing,
+        interpreter=INTERPRETER,
+        turns=source.turns,
+    )
 
 
 @cache

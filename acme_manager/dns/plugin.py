@@ -24,6 +24,7 @@ from acme_manager.dns.protocol import (
     read_refusal,
 )
 from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Tier
+from acme_manager.dns.turns import Turns
 from acme_manager.errors import DnsFailed
 from acme_manager.plugins import PluginFailed, PluginRunner
 
@@ -43,6 +44,7 @@ class PluginProvider:
     timing: Timing = attrs.field(factory=Timing)
     interpreter: tuple[str, ...] = ()  # what the plugin is started with where that is not its own first line's
     made_from: Record | None = None
+    turns: Turns | None = None  # for a plugin that must not change a zone twice at a time
     holder: Holder | None = None  # for a plugin that can remove a record only in the process that wrote it
 
     def knowing(self, record: Record) -> PluginProvider:
@@ -59,16 +61,23 @@ class PluginProvider:
 
     async def put_txt(self, name: str, value: str) -> None:
         """Add a value. Raises DnsFailed."""
-        if self.holder and self.holder.open:
-            start = partial(self._hold, await self._asked(HOLD, name, value))
-            await self.holder.put((name, value), start, self.plugin.timeout)
-        else:
-            await self._run(self.plugin, await self._asked(PRESENT, name, value))
+        held = self.holder if self.holder and self.holder.open else None
+        change = await self._asked(HOLD if held else PRESENT, name, value)
+        async with self._turn(change):
+            if held:
+                await held.put((name, value), partial(self._hold, change), self.plugin.timeout)
+            else:
+                await self._run(self.plugin, change)
 
     async def remove_txt(self, name: str, value: str) -> None:
         """Remove a value. Raises DnsFailed."""
-        if not (self.holder and await self.holder.remove((name, value), self.plugin.timeout)):
-            await self._run(self.plugin, await self._asked(CLEANUP, name, value))
+        change = await self._asked(CLEANUP, name, value)
+        async with self._turn(change):
+            if not (self.holder and await self.holder.remove((name, value), self.plugin.timeout)):
+                await self._run(self.plugin, change)
+
+    def _turn(self, change: Change) -> AbstractAsyncContextManager[None]:
+        return self.turns.turn(change.zone or change.name) if self.turns else nullcontext()
 
     async def describe(self) -> Description | None:
         """What the plugin says about itself, None when it says nothing. Raises DnsFailed."""

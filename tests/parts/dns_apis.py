@@ -91,7 +91,7 @@ class AcmeDns:
     async def answer(self, request: Request) -> Reply:
         """Its API."""
         if request.line == "POST /register" and self.registration:
-            return reply(201, self.account(json.loads(request.body or b"{}").get("allowfrom") or ()))
+            return reply(201, self.account((json.loads(request.body or b"{}") or {}).get("allowfrom") or ()))
         if request.line != "POST /update":
             return reply(404, {"error": "not found"})
         account = self.accounts.get(header(request, "X-Api-User"), {})

@@ -21,8 +21,12 @@ class Clock:
         return datetime(2026, 11, 24, tzinfo=UTC)
 
 
+def runner() -> PluginRunner:
+    return PluginRunner(PluginMetrics(CollectorRegistry()), Clock())
+
+
 def shipped_source() -> ShippedSource:
-    return ShippedSource(PluginRunner(PluginMetrics(CollectorRegistry()), Clock()))
+    return ShippedSource(runner())
 
 
 @asynccontextmanager
