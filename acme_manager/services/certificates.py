@@ -11,9 +11,8 @@ import attrs
 
 from acme_manager.domain.certificate import Certificate, CertificateId, StoredCertificate
 from acme_manager.domain.gotime import format_time, milliseconds
-from acme_manager.domain.keys import describe, same_key
+from acme_manager.domain.keys import describe
 from acme_manager.domain.names import parse_identifier
-from acme_manager.domain.operation import Standing
 from acme_manager.domain.renewal import parse_window, renewal_time
 from acme_manager.domain.request import CertificateParams, RenewParams
 from acme_manager.domain.revocation import Reason
@@ -60,10 +59,7 @@ class Certificates:
         present = self._store.metadata(wanted.id)
         if _same_make(present, wanted):
             return await self._jobs.run(wanted.id.key, wanted, partial(self._change_facts, wanted))
-        asked = self._state.standing(present)
-        if asked.new_key and wanted.csr and present.csr and same_key(wanted.csr, present.csr):
-            raise InvalidRequest(f"'csr' is for the key that operation {asked.new_key} replaces: make a new key", "csr")
-        return await self._issue(caller, Operation.UPDATE, wanted, revoke=_reason(asked, revoke=params.revoke))
+        return await self._issue(caller, Operation.UPDATE, wanted, revoke=params.revoke)
 
     async def renew_for(self, caller: Token, params: RenewParams) -> StoredCertificate:
         """Renew a certificate of the caller now, because it wants that.
@@ -83,24 +79,16 @@ class Certificates:
     ) -> StoredCertificate:
         """Issue a certificate anew as it is: with the caller's CSR if there was one, else with a new key.
 
-        The present one stays valid and is served meanwhile; with `revoke`, or if an operation wants that, it is revoked
-        once the new one is kept. `reason` is for the log; `quiet` leaves it to the caller to log a failure.
+        The present one stays valid and is served meanwhile; with `revoke` it is revoked once the new one is kept.
+        `reason` is for the log; `quiet` leaves it to the caller to log a failure.
 
-        Raises CertificateNotFound, InvalidRequest when its issuer is not configured any more or an operation does not
-        let the caller's CSR be used again, OperationInProgress and what Issuing.issue raises.
+        Raises CertificateNotFound, InvalidRequest when its issuer is not configured any more, OperationInProgress and
+        what Issuing.issue raises.
         """
-        present = self._store.metadata(self._locate(id))
-        asked, wanted = self._state.standing(present), _anew(present)
-        if asked.new_key:
-            raise InvalidRequest(
-                f"operation {asked.new_key} replaces its key, which is its host's: make a new key there, and ask for the"
-                " certificate with a new 'csr' (PUT)",
-                "csr",
-            )
+        wanted = _anew(self._store.metadata(self._locate(id)))
         self._issuing.issuers.get(wanted.issuer)
-        old = _reason(asked, revoke=revoke)
-        work = partial(self._issuing.issue, wanted, revoke=old, reason=reason)
-        return await self._jobs.run(wanted.id.key, (wanted, old), work, quiet=quiet)
+        work = partial(self._issuing.issue, wanted, revoke=revoke, reason=reason)
+        return await self._jobs.run(wanted.id.key, (wanted, revoke), work, quiet=quiet)
 
     async def get(self, id: CertificateId) -> StoredCertificate:
         """Raises CertificateNotFound, StorageUnavailable."""
@@ -127,14 +115,14 @@ class Certificates:
         work = partial(self._delete, id, revoke=revoke, reason=reason)
         await self._jobs.run(id.key, ("delete", revoke, reason), work)
 
-    def resume(self, wanted: Certificate, *, revoke: Reason | None) -> None:
+    def resume(self, wanted: Certificate, *, revoke: bool) -> None:
         """Take an order of an earlier process up again, in the background."""
         reason = "taken up where an earlier process had left it"
         work = partial(self._issuing.issue, wanted, revoke=revoke, reason=reason)
         self._jobs.start(wanted.id.key, (wanted, revoke), work)
 
     async def _issue(
-        self, caller: Token, operation: Operation, wanted: Certificate, *, revoke: Reason | None = None
+        self, caller: Token, operation: Operation, wanted: Certificate, *, revoke: bool = False
     ) -> StoredCertificate:
         async def work(flight: Flight[StoredCertificate]) -> StoredCertificate:
             # An order that was placed before has been counted, and whoever placed it is told to ask again.
@@ -195,11 +183,6 @@ def _anew(present: Certificate) -> Certificate:
         updated_at=0,
         renewal_count=present.renewal_count + 1,
     )
-
-
-def _reason(asked: Standing, *, revoke: bool) -> Reason | None:
-    """What the old certificate is revoked for; None: it is not."""
-    return Reason.superseded if asked.revoke is None and revoke else asked.revoke
 
 
 def _same_make(present: Certificate, wanted: Certificate) -> bool:
