@@ -29,6 +29,7 @@ from acme_manager.ring.keyring import Keyring
 from acme_manager.ring.settings import RingSettings
 from acme_manager.ring.transport import UdpTcpTransport
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.dns_methods import DnsMethods
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuer_keeper import IssuerKeeper
 from acme_manager.services.issuers import Issuers
@@ -127,11 +128,12 @@ async def open_issuers(ground: Ground, storage: VaultStorage, ring: Ring) -> Asy
 
     http, tls = HttpChallenges(ring, ring.leads), TlsChallenges(ring, ring.leads)
     own: dict[str, Solver] = {"kvring": http, "tls-alpn-01": tls}
+    methods = DnsMethods(ground.solvers, ground.settings, ground.clock)
     responders = Responders(own=own, settings=ground.settings, clock=ground.clock)
     async with background() as nursery:
         keeper = IssuerKeeper(
             nursery,
-            Issuers({}, http_solver=responders.solver, dns_solver=ground.solvers.solver),
+            Issuers({}, http_solver=responders.solver, dns_solver=methods.solver),
             opened,
             replaced=replaced,
             closed=IssuanceMetrics.on(ground.registry).forget,

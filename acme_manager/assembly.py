@@ -132,7 +132,14 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         cleanup=cleanup,
         challenges=HttpChallenges(ring, ring.leads),
         preflight=Preflight(
-            cluster=ring, state=state, jobs=jobs, issuers=issuers, dns=solvers, settings=settings, budgets=budgets
+            cluster=ring,
+            state=state,
+            jobs=jobs,
+            issuers=issuers,
+            dns=solvers,
+            settings=settings,
+            budgets=budgets,
+            clock=clock,
         ),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         issuers=issuers,

@@ -92,9 +92,12 @@ class Challenge:
     """What a CA wants to see: RFC 8555 section 8. `identifier` is without a wildcard."""
 
     identifier: Identifier
-    type: str  # "dns-01" or "http-01"
+    type: str  # "dns-01", "http-01" and others
     token: str
     key_authorization: str = attrs.field(repr=False)
+    account: str = ""  # URL of our account
+    wildcard: bool = False  # whether it is to prove the names one label below, too
+    issuers: tuple[str, ...] = ()  # what the CA calls itself in DNS; dns-persist-01 only
 
 
 Trace = Mapping[str, str]

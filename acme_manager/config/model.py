@@ -56,6 +56,7 @@ class Common:
     rate_limit_window: float = 3600.0
     rate_limit_max_requests: int = 1
     ring_keys: tuple[str, ...] = attrs.field(default=(), repr=False)  # base64; the first encrypts, all decrypt
+    experimental: bool = False  # challenges of drafts: dns-account-01, dns-persist-01
     server_managed_keys: bool = True  # false: a request without a CSR is refused
 
 

@@ -6,7 +6,7 @@ RFC 8555 section 8.4. Names are absolute, lower case, without the final dot.
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64encode
+from base64 import b32encode, urlsafe_b64encode
 
 import attrs
 
@@ -15,6 +15,8 @@ from acme_manager.errors import DnsFailed
 from acme_manager.ports import Challenge, Trace
 
 CHALLENGE_TYPE = "dns-01"
+ACCOUNT_TYPE = "dns-account-01"  # draft-ietf-acme-dns-account-label
+PERSIST_TYPE = "dns-persist-01"  # draft-ietf-acme-dns-persist
 _LONGEST = 253
 
 
@@ -63,17 +65,32 @@ def record_of(trace: Trace) -> Record:
     return record
 
 
+def split_method(dns_challenge: str) -> tuple[str, str]:
+    """The challenge type and the provider that a `dns_challenge` stands for; dns-persist-01 has none."""
+    if dns_challenge == PERSIST_TYPE:
+        return PERSIST_TYPE, ""
+    prefix = f"{ACCOUNT_TYPE}/"
+    if dns_challenge.startswith(prefix):
+        return ACCOUNT_TYPE, dns_challenge.removeprefix(prefix)
+    return CHALLENGE_TYPE, dns_challenge
+
+
 def challenge_name(challenge: Challenge) -> str:
     """Where the CA is going to look first; raises as `record_name` does."""
-    return record_name(challenge.identifier)
+    return record_name(challenge.identifier, challenge.account if challenge.type == ACCOUNT_TYPE else "")
 
 
-def record_name(identifier: Identifier) -> str:
-    """The name of the record that proves a name. Raises DnsFailed for an IP address, which has no place in DNS
-    (RFC 8738), and for a name that is too long."""
+def record_name(identifier: Identifier, account: str = "") -> str:
+    """The name of the record that proves a name; for dns-account-01 with the URL of our account.
+
+    Raises DnsFailed for an IP address, which has no place in DNS (RFC 8738), and for a name that is too long.
+    """
     if identifier.type is not IdentifierType.DNS:
         raise DnsFailed(f"{identifier} is an IP address, which dns-01 can't prove; use http-01")
     name = f"_acme-challenge.{identifier.base.rstrip('.').lower()}"
+    if account:
+        digest = hashlib.sha256(account.encode()).digest()[:10]
+        name = f"_{b32encode(digest).decode().lower()}.{name}"
     if len(name) > _LONGEST:
         raise DnsFailed(
             f"{identifier} is too long for dns-01: the name of its record would exceed {_LONGEST} characters"

@@ -12,7 +12,7 @@ import trio
 from acme_manager.config.dns import AUTO, DnsCredentials
 from acme_manager.config.model import Config, DnsConfig
 from acme_manager.dns.answers import Sight
-from acme_manager.dns.challenge import CHALLENGE_TYPE, Record, challenge_name, challenge_value, record_of
+from acme_manager.dns.challenge import CHALLENGE_TYPE, Record, challenge_name, challenge_value, record_of, split_method
 from acme_manager.dns.credentials import Choice, Secrets, check_owner, choose
 from acme_manager.dns.holds import Holds
 from acme_manager.dns.lookup import Lookup
@@ -96,7 +96,7 @@ class DnsSolvers:
         registry = self._registry.at(config)
         sets = config.dns_credentials
         for issuer in config.issuers.values():
-            name = issuer.dns_challenge
+            _, name = split_method(issuer.dns_challenge)
             try:
                 if name and name != AUTO and not _has_sets(sets, name):
                     registry.check(name, config.environ, self.lookup)

@@ -45,6 +45,7 @@ from acme_manager.structure import together
 _log = structlog.get_logger(__name__)
 
 _CLEAN_UP = 10.0  # seconds
+_WITHOUT_TOKEN = "dns-persist-01"  # noqa: S105 a type of challenges
 _REASONS = 5.0  # seconds to find out, at the CA, why an order failed
 
 
@@ -188,7 +189,7 @@ class Course:
 
     def _choose(self, authorization: Authorization) -> Offer:
         for offer in authorization.offers:
-            if offer.type == self.solver.type and offer.url and offer.token:
+            if offer.type == self.solver.type and offer.url and (offer.token or offer.type == _WITHOUT_TOKEN):
                 return offer
         offered = ", ".join(offer.type for offer in authorization.offers) or "nothing"
         raise self._failed(f"the CA offers {offered} for {authorization.name}, but {self.solver.type} is configured")
@@ -198,7 +199,16 @@ class Course:
             identifier = Identifier(IdentifierType(authorization.type), authorization.name)
         except ValueError:
             raise self._failed(f"the CA wants proof of an identifier of type '{authorization.type}'") from None
-        return Challenge(identifier, offer.type, offer.token, self.orders.account.key.key_authorization(offer.token))
+        account = self.orders.account
+        return Challenge(
+            identifier,
+            offer.type,
+            offer.token,
+            account.key.key_authorization(offer.token),
+            account=account.url,
+            wildcard=any(one.wildcard and one.base == identifier.value for one in self.request.identifiers),
+            issuers=offer.issuers,
+        )
 
     async def _answer(self, one: tuple[Authorization, Offer]) -> None:
         authorization, offer = one

@@ -31,6 +31,7 @@ class Offer:
     token: str
     status: Status
     problem: Problem | None = None
+    issuers: tuple[str, ...] = ()  # the CA's names in DNS (dns-persist-01)
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +101,7 @@ def _read_offer(document: Document) -> Offer:
         token=_text(document, "token", default=""),
         status=Status(_text(document, "status", default="pending")),
         problem=parse_problem(document.get("error")),
+        issuers=read_identities(document.get("issuer-domain-names")),
     )
 
 

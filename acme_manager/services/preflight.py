@@ -12,13 +12,14 @@ import attrs
 import structlog
 import trio
 
+from acme_manager.dns.challenge import PERSIST_TYPE
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.finding import Finding
 from acme_manager.domain.request import CertificateParams
 from acme_manager.domain.token import Token
 from acme_manager.errors import AcmeManagerError, Rejected
-from acme_manager.ports import Cluster
+from acme_manager.ports import Clock, Cluster
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Jobs
@@ -29,6 +30,7 @@ from acme_manager.services.preflight_issuer import (
     look_at_lifetime,
     look_at_profile,
 )
+from acme_manager.services.preflight_persist import look_at_persist
 from acme_manager.services.preflight_request import (
     Question,
     look_at_allowed,
@@ -59,6 +61,7 @@ class Preflight:
     dns: DnsSolvers
     settings: Settings
     budgets: Budgets
+    clock: Clock
 
     async def check(self, caller: Token, params: CertificateParams) -> list[Finding]:
         """Everything there is to say about a request, in a fixed order. What goes wrong is a finding, too."""
@@ -79,6 +82,7 @@ class Preflight:
             ("profile", partial(look_at_profile, question, issuer)),
             ("lifetime", partial(look_at_lifetime, question, issuer, self.settings.common)),
             ("challenge", partial(look_at_challenge, question, self.issuers, self.dns)),
+            (PERSIST_TYPE, partial(look_at_persist, question, issuer, self.issuers, self.dns, self.clock)),
             ("caa", partial(look_at_caa, question, issuer, self.issuers, self.dns)),
             ("budget", partial(self._look_at_budget, question, present)),
             ("certificate", partial(self._look_at_certificate, question, present)),

@@ -38,6 +38,9 @@ dbfile: {folder}/acme_srv.db
 profiles: {profiles}
 [Directory]
 caaidentities: ["{caa_identity}"]
+[Challenge]
+dns_persist_01_support: {persist}
+dns_persist_allow_policy_wildcard: True
 [Renewalinfo]
 renewalthreshold_pctg: 66
 retry_after_timeout: 5
@@ -82,12 +85,13 @@ async def acme2certifier(
     days: int = 30,
     renew_now: bool = False,
     caa_identity: str = "a2c.test",
+    persist: bool = False,
 ) -> AsyncIterator[Acme2certifier]:
     """Start it, validating through the server at `dns`.
 
     `eab` is {kid: base64url key} and makes a binding required; `days` is how long certificates are valid; with
     `renew_now` the suggested renewal windows lie in the past. It says that CAA records call it `caa_identity`, and
-    looks at none.
+    looks at none. With `persist` it offers dns-persist-01, where records call it the same.
     """
 
     async def attempt() -> Acme2certifier:
@@ -103,6 +107,7 @@ async def acme2certifier(
                 days=days,
                 profiles=json.dumps({name: f"http://{LOOPBACK}/profiles/{name}" for name in profiles}),
                 renew_now=renew_now,
+                persist=persist,
                 caa_identity=caa_identity,
             )
         )

@@ -405,7 +405,8 @@ def test_two_challenges_of_one_issuer_are_refused_in_the_go_original_s_words(fil
 def test_a_store_for_answers_without_its_settings_is_refused(file: File) -> None:
     file.issuer.pop("dns_challenge", None)
     file.issuer.update(http_challenge="s3")
-    assert file.complaints()["issuer.le.http_challenge_config"] == "is missing: 's3' needs 'bucket' (docs/http-01.md)"
+    told = file.complaints()["issuer.le.http_challenge_config"]
+    assert told.startswith("is missing: 's3' needs 'bucket' (docs/http-01.md)")
 
 
 def test_a_plugin_that_was_changed_is_refused(file: File, plugin: Path) -> None:

@@ -192,6 +192,7 @@ def preflight(world: World, dns: DnsSolvers | None = None, **changes: Any) -> Pr
         dns=dns or DnsSolvers(nowhere, {}, DnsMetrics(CollectorRegistry())),
         settings=world.issuing.settings,
         budgets=world.budgets,
+        clock=world.issuing.clock,
     )
     return attrs.evolve(ready, **changes)
 
