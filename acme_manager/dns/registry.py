@@ -9,6 +9,7 @@ import attrs
 import structlog
 
 from acme_manager.config.model import Config
+from acme_manager.dns.acmesh import AcmeShSource
 from acme_manager.dns.libraries import LegoSource, LexiconSource
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.plugin import PluginSource
@@ -24,7 +25,8 @@ _MOST_LISTED = 12  # names in an error
 
 def sources_of(runner: PluginRunner) -> Sequence[Source]:
     """Every source, in the order in which a name is looked for: what administrators set up themselves comes first."""
-    return (PluginSource(runner), BuiltIn(), ShippedSource(runner), LegoSource(runner), LexiconSource(runner))
+    libraries = (AcmeShSource(runner), LegoSource(runner), LexiconSource(runner))
+    return (PluginSource(runner), BuiltIn(), ShippedSource(runner), *libraries)
 
 
 @attrs.frozen
