@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import trio
@@ -16,6 +15,7 @@ from acme_manager.api.request import current_request, services
 from acme_manager.api.schemas import IssuersAnswer
 from acme_manager.config.model import IssuerConfig
 from acme_manager.domain.budget import Kind, Limits
+from acme_manager.domain.gotime import rfc3339
 from acme_manager.domain.names import outside
 from acme_manager.errors import AcmeManagerError
 from acme_manager.services.budget_report import IssuerBudget, report
@@ -67,10 +67,12 @@ def _shown(config: IssuerConfig, account: str, budget: IssuerBudget) -> dict[str
             {"limit": one.kind}
             | ({"about": one.about} if one.about else {})
             | {"count": one.count, "left": one.left}
-            | ({"next_free": _time(one.next_free)} if one.next_free else {})
+            | ({"next_free": rfc3339(one.next_free)} if one.next_free else {})
             for one in budget.levels
         ],
-        "paused": [({"about": one.about} if one.about else {}) | {"until": _time(one.until)} for one in budget.pauses],
+        "paused": [
+            ({"about": one.about} if one.about else {}) | {"until": rfc3339(one.until)} for one in budget.pauses
+        ],
     }
 
 
@@ -79,13 +81,9 @@ def _health(issuer: str) -> dict[str, Any] | None:
     if found is None:
         return None
     told = {"error": found.error} if found.error else {}
-    return {"ok": found.ok, **told, "since": _time(found.since), "checked_at": _time(found.checked_at)}
+    return {"ok": found.ok, **told, "since": rfc3339(found.since), "checked_at": rfc3339(found.checked_at)}
 
 
 def _limits(limits: Limits) -> dict[str, str]:
     figures = {kind.value: str(limits.of(kind) or "none") for kind in Kind}
     return {"preset": limits.preset, **figures, "renewals_exempt": limits.renewals_exempt}
-
-
-def _time(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")

@@ -1,4 +1,5 @@
-"""Instants as the Go original writes them: `2025-02-09 11:09:01 +0000 UTC` (Go's default text of a time)."""
+"""Instants as texts: as the Go original writes them, `2025-02-09 11:09:01 +0000 UTC` (Go's default text of a time),
+and by RFC 3339 where it has nothing of the kind."""
 
 from __future__ import annotations
 
@@ -11,6 +12,11 @@ _SHAPE = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? ([+-])(\d\d)(
 def format_time(at: datetime) -> str:
     """Write an aware instant in UTC, to the second."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
+
+
+def rfc3339(at: datetime) -> str:
+    """Write an aware instant like `2025-02-09T11:09:01Z`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(text: str) -> datetime:

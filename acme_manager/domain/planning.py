@@ -12,7 +12,7 @@ import attrs
 
 from acme_manager.domain.calendar import Calendar
 from acme_manager.domain.certificate import Certificate
-from acme_manager.domain.gotime import parse_time
+from acme_manager.domain.gotime import format_time, parse_time
 from acme_manager.domain.renewal import Draw, draw, parse_window, short_lived, spread
 from acme_manager.domain.renewal_state import RenewalState, Suggestion
 from acme_manager.errors import InvalidRequest
@@ -108,6 +108,15 @@ def plan(certificate: Certificate, state: RenewalState, policy: Policy, now: dat
     return _welcome(planned, state, policy.calendar, life, key, now)
 
 
+def renewal_date(certificate: Certificate, default: str) -> str:
+    """The `renewal_date` of a record that has everything else; `default` counts where it has no `renewal_days`.
+
+    It is drawn from the life that `plan` goes by, so that the two agree. Empty for a record without an expiry.
+    """
+    life = life_of(certificate)
+    return "" if life is None else format_time(_drawn(certificate, default, life)[0].at)
+
+
 def _forced(state: RenewalState, life: Life, now: datetime) -> RenewalPlan:
     tried = f"; {_tries(state)}" if state.retry_at is not None else ""
     return RenewalPlan(
@@ -116,13 +125,7 @@ def _forced(state: RenewalState, life: Life, now: datetime) -> RenewalPlan:
 
 
 def _configured(certificate: Certificate, policy: Policy, life: Life) -> RenewalPlan:
-    text = certificate.renewal_days or policy.window
-    try:
-        window = parse_window(text)
-    except InvalidRequest:  # a record that another program wrote
-        text = policy.window
-        window = parse_window(text)
-    drawn = draw(life.start, life.end, window, certificate.id.key)
+    drawn, text = _drawn(certificate, policy.window, life)
     code, reason = _words(drawn, text, life)
     at, note = drawn.at, ""
     try:
@@ -135,6 +138,17 @@ def _configured(certificate: Certificate, policy: Policy, life: Life) -> Renewal
     elif abs(at - drawn.at) < timedelta(seconds=2) and drawn.at != drawn.drawn:
         note += f"; moved from {drawn.drawn:%a} to {drawn.at:%a}"
     return RenewalPlan(due=at, code=code, reason=reason + note, start=drawn.start, end=drawn.end)
+
+
+def _drawn(certificate: Certificate, default: str, life: Life) -> tuple[Draw, str]:
+    """The instant by `renewal_days`, and what those are."""
+    text = certificate.renewal_days or default
+    try:
+        window = parse_window(text)
+    except InvalidRequest:  # a record that another program wrote
+        text = default
+        window = parse_window(text)
+    return draw(life.start, life.end, window, certificate.id.key), text
 
 
 def _words(drawn: Draw, text: str, life: Life) -> tuple[str, str]:

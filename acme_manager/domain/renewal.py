@@ -37,7 +37,10 @@ def parse_window(text: str, where: str = "renewal_days") -> RenewalWindow:
     try:
         latest, earliest = int(parts[0]), int(parts[-1])
     except ValueError as error:
-        raise InvalidRequest(f"invalid value in 'cert_days_renewal': {error}", where) from error
+        raise InvalidRequest(
+            f"invalid value in 'cert_days_renewal': '{text}' must be whole numbers of days, as in '30' or '20-30'",
+            where,
+        ) from error
     if earliest > _MOST_DAYS:
         raise InvalidRequest(f"invalid value in 'cert_days_renewal': days can't be more than {_MOST_DAYS}", where)
     if latest > earliest:
@@ -62,11 +65,6 @@ class Draw:
     start: datetime
     end: datetime
     fits: bool
-
-
-def renewal_time(not_before: datetime, not_after: datetime, window: RenewalWindow, key: str) -> datetime:
-    """The instant to renew at (see `draw`)."""
-    return draw(not_before, not_after, window, key).at
 
 
 def draw(not_before: datetime, not_after: datetime, window: RenewalWindow, key: str) -> Draw:

@@ -10,10 +10,9 @@ from typing import Any
 import attrs
 
 from acme_manager.domain.certificate import Certificate, CertificateId, StoredCertificate
-from acme_manager.domain.gotime import format_time, milliseconds
-from acme_manager.domain.keys import describe
+from acme_manager.domain.gotime import milliseconds
 from acme_manager.domain.names import parse_identifier
-from acme_manager.domain.renewal import parse_window, renewal_time
+from acme_manager.domain.planning import renewal_date
 from acme_manager.domain.request import CertificateParams, RenewParams
 from acme_manager.domain.revocation import Reason
 from acme_manager.domain.token import Token
@@ -137,20 +136,14 @@ class Certificates:
         stored, version = await self._store.read_version(wanted.id)
         if stored is None:
             raise CertificateNotFound(wanted.id.key)
-        facts = describe(stored.cert)
-        window = parse_window(wanted.renewal_days or self._issuing.common.cert_days_renewal)
+        at = milliseconds(self._issuing.clock.now())
         changed = attrs.evolve(
-            stored,
-            certificate=attrs.evolve(
-                stored.certificate,
-                renewal_days=wanted.renewal_days,
-                renewal_date=format_time(renewal_time(facts.not_before, facts.not_after, window, wanted.id.key)),
-                labels=wanted.labels,
-                updated_at=milliseconds(self._issuing.clock.now()),
-            ),
+            stored.certificate, renewal_days=wanted.renewal_days, labels=wanted.labels, updated_at=at
         )
-        await self._store.write(changed, expected=version)
-        return changed
+        date = renewal_date(changed, self._issuing.common.cert_days_renewal)
+        stored = attrs.evolve(stored, certificate=attrs.evolve(changed, renewal_date=date))
+        await self._store.write(stored, expected=version)
+        return stored
 
     async def _delete(self, id: CertificateId, _flight: Flight[None], *, revoke: bool, reason: Reason | None) -> None:
         if revoke:

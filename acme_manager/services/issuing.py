@@ -27,7 +27,7 @@ from acme_manager.domain.keys import (
     parse_key_type,
     split_chain,
 )
-from acme_manager.domain.renewal import parse_window, renewal_time
+from acme_manager.domain.planning import renewal_date
 from acme_manager.errors import (
     AcmeManagerError,
     ChallengeFailed,
@@ -248,18 +248,17 @@ class Issuing:
         leaf, rest = split_chain(issued.chain)
         cert = issued.chain if wanted.bundle else leaf
         facts = describe(leaf)
-        window = parse_window(wanted.renewal_days or self.common.cert_days_renewal)
         certificate = attrs.evolve(
             wanted,
             encryption=facts.encryption,
             serial=facts.serial,
             expires=format_time(facts.not_after),
             fingerprint=fingerprint(cert),
-            renewal_date=format_time(renewal_time(facts.not_before, facts.not_after, window, wanted.id.key)),
             updated_at=milliseconds(at),
             issued_at=milliseconds(at),
             issued_by=record.stand_in.issuer if record.stand_in else "",
         )
+        certificate = attrs.evolve(certificate, renewal_date=renewal_date(certificate, self.common.cert_days_renewal))
         return StoredCertificate(
             certificate=certificate, cert=cert, ca_issuer=rest, url=issued.url, private_key=record.private_key
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -12,6 +12,7 @@ import msgspec
 from acme_manager.config.model import Common
 from acme_manager.domain.calendar import parse_calendar
 from acme_manager.domain.certificate import Certificate
+from acme_manager.domain.gotime import rfc3339
 from acme_manager.domain.planning import Policy, RenewalPlan, plan
 from acme_manager.domain.renewal_state import NOTHING_KNOWN, RenewalState
 from acme_manager.ports import Clock
@@ -98,19 +99,15 @@ def _describe(known: _Known) -> dict[str, Any]:
             "reason": "its record has no expiry that can be read; it is never renewed by itself",
         }
     else:
-        view |= {"due": _text(planned.due), "code": planned.code, "reason": planned.reason}
-        view["window"] = {"start": _text(planned.start), "end": _text(planned.end)}
+        view |= {"due": rfc3339(planned.due), "code": planned.code, "reason": planned.reason}
+        view["window"] = {"start": rfc3339(planned.start), "end": rfc3339(planned.end)}
     if not known.configured:
         why = f"issuer '{known.certificate.issuer}' is not configured: it is not renewed until it is, or is changed"
         view |= {"code": "no_issuer", "reason": why}
     if state.ari is not None:
-        ari = {"start": _text(state.ari.start), "end": _text(state.ari.end), "explanation": state.ari.explanation}
-        ari["ask_again"] = _text(state.ask_at) if state.ask_at else ""
+        ari = {"start": rfc3339(state.ari.start), "end": rfc3339(state.ari.end), "explanation": state.ari.explanation}
+        ari["ask_again"] = rfc3339(state.ask_at) if state.ask_at else ""
         view["ari"] = {name: value for name, value in ari.items() if value}
     view |= {"failures": state.failures, "last_error": state.error, "cause": state.cause, "cure": state.cure}
-    view |= {"next_try": _text(state.retry_at) if state.retry_at else "", "waits_for": state.waits_for}
+    view |= {"next_try": rfc3339(state.retry_at) if state.retry_at else "", "waits_for": state.waits_for}
     return {name: value for name, value in view.items() if value}
-
-
-def _text(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -91,6 +91,8 @@ class Preflight:
 
     async def _look_at_budget(self, question: Question, present: Certificate | None) -> Sequence[Finding]:
         issuer = question.params.issuer
+        if issuer not in self.settings.issuers:
+            return [Finding(check="budget", ok=None, detail="there is no such issuer")]
         # The order would say that it replaces a certificate of the same CA, and is counted in another way then.
         own = present is not None and issuer == (present.issued_by or present.issuer)
         replaces = present is not None and own and not set(question.names).isdisjoint(present.identifiers)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.gotime import format_time, milliseconds
-from acme_manager.domain.renewal import parse_window, renewal_time
+from acme_manager.domain.renewal import draw, parse_window
 from acme_manager.domain.renewal_state import RenewalState
 from acme_manager.ring.alone import Alone
 from acme_manager.services.asking import Asking
@@ -101,10 +101,10 @@ async def _round(renewals: Renewals, state: State) -> tuple[int, float]:
 def _add(state: State, number: int, count: int) -> None:
     start = _NOW - _LIFE * 0.75 * (number / count)
     key = f"owner/ca/host{number}.example.com"
-    due = renewal_time(start, start + _LIFE, parse_window("20-30"), key)
+    due = draw(start, start + _LIFE, parse_window("20-30"), key).at
     while due <= _NOW:  # it would have been renewed
         start += timedelta(days=7)
-        due = renewal_time(start, start + _LIFE, parse_window("20-30"), key)
+        due = draw(start, start + _LIFE, parse_window("20-30"), key).at
     certificate = Certificate(
         owner="owner",
         issuer="ca",

@@ -40,6 +40,7 @@ class MemoryCa:
         self.requests: list[OrderRequest] = []
         self.now: Callable[[], datetime] = lambda: datetime(2026, 11, 24, 12, tzinfo=UTC)
         self.lifetime = timedelta(days=90)
+        self.backdated = timedelta()  # how long before it is issued a certificate is valid
         self.said = IssuerFacts(renewal_info=True, account="https://ca.test/account/1")
         self._before = before or _nothing
         self._numbers = itertools.count(1)
@@ -113,7 +114,7 @@ class MemoryCa:
             .issuer_name(self.name)
             .public_key(csr.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(start)
+            .not_valid_before(start - self.backdated)
             .not_valid_after(start + self.lifetime)
             .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .sign(self._key, hashes.SHA256())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acme_manager.domain.renewal import RenewalWindow, parse_window, renewal_time
+from acme_manager.domain.renewal import RenewalWindow, draw, parse_window
 from acme_manager.errors import InvalidRequest
 
 instants = st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 hypothesis wants naive bounds
@@ -20,15 +20,15 @@ windows = st.tuples(st.integers(0, 120), st.integers(0, 120)).map(lambda pair: R
 def test_it_lies_within_the_lifetime_and_is_the_same_at_every_scan(
     start: datetime, lifetime: timedelta, window: RenewalWindow, key: str
 ) -> None:
-    at = renewal_time(start, start + lifetime, window, key)
+    at = draw(start, start + lifetime, window, key).at
     assert start < at <= start + lifetime
-    assert at == renewal_time(start, start + lifetime, window, key)
+    assert at == draw(start, start + lifetime, window, key).at
 
 
 @given(instants, st.integers(60, 398), st.text(max_size=20))
 def test_it_lies_in_a_window_that_fits_and_on_a_weekday(start: datetime, days: int, key: str) -> None:
     end = start + timedelta(days=days)
-    at = renewal_time(start, end, RenewalWindow(20, 30), key)
+    at = draw(start, end, RenewalWindow(20, 30), key).at
     assert end - timedelta(days=30) <= at <= end - timedelta(days=20)
     assert at.weekday() < 5
 
@@ -36,7 +36,7 @@ def test_it_lies_in_a_window_that_fits_and_on_a_weekday(start: datetime, days: i
 @given(instants, st.integers(1, 29), st.text(max_size=20))
 def test_a_window_longer_than_the_life_becomes_a_share_of_it(start: datetime, days: int, key: str) -> None:
     lifetime = timedelta(days=days)
-    at = renewal_time(start, start + lifetime, RenewalWindow(20, 30), key)
+    at = draw(start, start + lifetime, RenewalWindow(20, 30), key).at
     assert at >= start + lifetime * (0.5 if days < 10 else 2 / 3)
     assert at < start + lifetime
 
@@ -46,7 +46,7 @@ def test_a_fleet_spreads_over_the_window() -> None:
     end = start + timedelta(days=90)
     per_day = [0] * 11
     for number in range(2000):
-        per_day[(renewal_time(start, end, RenewalWindow(20, 30), f"host{number}") - end).days + 30] += 1
+        per_day[(draw(start, end, RenewalWindow(20, 30), f"host{number}").at - end).days + 30] += 1
     busiest = max(per_day)
     assert busiest < 2000 * 0.3  # a weekend's share may fall on the days around it, no more
 

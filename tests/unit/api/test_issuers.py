@@ -44,10 +44,10 @@ async def test_administrators_see_every_issuer_and_what_is_left_of_its_limits() 
             "about": "www.example.com",
             "count": 5,
             "left": 0,
-            "next_free": "2026-11-24T12:05:00+00:00",
+            "next_free": "2026-11-24T12:05:00Z",
         },
     ]
-    assert test["paused"] == [{"about": "b.example.com", "until": "2026-11-24T12:10:00+00:00"}]
+    assert test["paused"] == [{"about": "b.example.com", "until": "2026-11-24T12:10:00Z"}]
 
 
 async def test_health_and_account_are_shown_once_this_node_has_looked() -> None:
@@ -55,7 +55,7 @@ async def test_health_and_account_are_shown_once_this_node_has_looked() -> None:
         api.world.findings.note("test", None)
         api.world.findings.note("bare", DirectoryUnavailable("no such host"))
         bare, test = await (await api.client.get("/api/v1/issuers", headers=ADMIN)).get_json()
-    at = {"since": "2026-11-24T12:00:00+00:00", "checked_at": "2026-11-24T12:00:00+00:00"}
+    at = {"since": "2026-11-24T12:00:00Z", "checked_at": "2026-11-24T12:00:00Z"}
     assert (test["health"], test["account"]) == ({"ok": True, **at}, "https://ca.test/account/1")
     assert bare["health"] == {"ok": False, "error": "no such host", **at}
     assert "account" not in bare

@@ -9,7 +9,7 @@ from acme_manager.domain.calendar import Calendar, parse_calendar
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.gotime import format_time, milliseconds, parse_time
 from acme_manager.domain.planning import Policy, RenewalPlan, plan
-from acme_manager.domain.renewal import parse_window, renewal_time
+from acme_manager.domain.renewal import draw, parse_window
 from acme_manager.domain.renewal_state import RenewalState, Suggestion
 
 START = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
@@ -31,7 +31,7 @@ def made(days: float, **changes: object) -> Certificate:
     certificate = attrs.evolve(certificate, **changes)  # type: ignore[arg-type]
     if certificate.renewal_date:
         return certificate
-    due = renewal_time(START, end, parse_window(certificate.renewal_days or "20-30"), certificate.id.key)
+    due = draw(START, end, parse_window(certificate.renewal_days or "20-30"), certificate.id.key).at
     return attrs.evolve(certificate, renewal_date=format_time(due))
 
 

@@ -130,6 +130,7 @@ async def test_every_step_is_told_in_order() -> None:
         ({"domain": "a..b"}, "domain", "contains an empty label"),
         ({"renewal_days": "30-20"}, "renewal_days", "could not be higher than"),
         ({"days": 20, "renewal_days": "20"}, "renewal_days", "'renewal_days' (20) should be lower than 'days' (20)"),
+        ({"renewal_days": "soon"}, "renewal_days", "'soon' must be whole numbers of days, as in '30' or '20-30'"),
         ({"days": -1}, "days", "must not be negative"),
         ({"dns_challenge": "x", "http_challenge": "y"}, "dns_challenge", "are mutually exclusive"),
         ({"labels": "a-b=c"}, "labels", "invalid Label Name 'a-b'"),
@@ -189,6 +190,12 @@ async def test_a_unicode_name_is_found_under_any_spelling() -> None:
         assert stored.certificate.domain == "xn--bcher-kva.example"
         for spelling in ("Bücher.example", "XN--BCHER-KVA.example"):
             assert await world.certificates.get(attrs.evolve(stored.certificate.id, domain=spelling)) == stored
+
+
+async def test_a_short_life_may_be_asked_for_where_the_configured_window_is_longer() -> None:
+    async with open_world() as world:
+        stored = await world.certificates.request(ALICE, wish(days=6))
+        assert stored.certificate.days == 6
 
 
 async def test_a_change_of_facts_costs_no_order() -> None:

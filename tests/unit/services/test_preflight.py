@@ -137,7 +137,7 @@ async def test_the_tokens_lists_are_held_against_issuer_and_names_separately(loo
 async def test_an_issuer_that_is_not_configured_is_one_no(look: Look) -> None:
     found = await look.found(issuer="nobody", http_challenge="kvring")
     assert [one.check for one in found if one.ok is False] == ["issuer"]
-    assert {one.ok for one in found if one.check in {"profile", "caa"}} == {None}
+    assert {one.ok for one in found if one.check in {"profile", "caa", "budget"}} == {None}
 
 
 async def test_a_ca_that_does_not_answer_is_asked_once_and_is_one_no(look: Look) -> None:

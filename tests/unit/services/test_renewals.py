@@ -41,6 +41,19 @@ def refusing(code: str, *, until: Callable[[], bool]) -> Callable[[str], Awaitab
     return before
 
 
+async def test_the_date_in_a_record_is_the_one_that_is_planned_though_its_ca_backdates_certificates() -> None:
+    async with open_renewing() as renewing:
+        renewing.ca.lifetime, renewing.ca.backdated = timedelta(days=30), timedelta(hours=1)
+        stored = await renewing.world.certificates.request(ALICE, wish())
+        planned = renewing.plans.plan(stored.certificate, NOW)
+        assert planned is not None
+        # Counted from its notBefore, the window of 20 to 30 days would just fit, and have it renewed at once.
+        assert planned.code == "share"
+        assert parse_time(stored.certificate.renewal_date) == planned.due > NOW + timedelta(days=20)
+        changed = await renewing.world.certificates.update(ALICE, wish(labels="a=b"))
+        assert changed.certificate.renewal_date == stored.certificate.renewal_date
+
+
 async def test_a_certificate_is_renewed_at_its_renewal_date_with_a_new_key(autojump_clock: trio.abc.Clock) -> None:
     async with open_renewing() as renewing, trio.open_nursery() as nursery:
         first = await renewing.world.certificates.request(ALICE, wish())
