@@ -22,6 +22,7 @@ controls {{ }};
 key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};
 zone "." {{ type primary; file "root.zone"; }};
 """
+_KEY = 'key "{key.name}" {{ algorithm {key.algorithm}; secret "{key.secret}"; }};\n'
 _ELSEWHERE = 'zone "{zone}" {{ type forward; forward only; forwarders {{ {address} port {port}; }}; }};\n'
 _ZONE = 'zone "{zone}" {{ type primary; file "{zone}.zone"; {policy} }};\n'
 
@@ -38,11 +39,12 @@ async def bind(
     records: Mapping[str, Sequence[str]] | None = None,
     key: TsigKey | None = None,
     elsewhere: Mapping[str, str] | None = None,
+    keys: Mapping[str, TsigKey] | None = None,
 ) -> AsyncIterator[DnsServer]:
     """Start BIND for `zones`, {zone: what the key may update}: `zonesub TXT`, `zonesub ANY`, or "" for nothing.
 
     `records` is {zone: lines}, see `zone_file`; `elsewhere` is {zone: address of the server to ask about it}, which
-    has BIND's own port.
+    has BIND's own port. `keys` are of zones that have one of their own.
     """
     its_key = key or TsigKey()
 
@@ -51,8 +53,10 @@ async def bind(
         address, port = here().address, free_port()
         config = _CONFIG.format(folder=where, port=port, address=address, key=its_key)
         (where / "root.zone").write_text(zone_file(".", address, {".": _delegations(elsewhere or {})}))
+        config += "".join(_KEY.format(key=one) for one in (keys or {}).values())
         for zone, rights in zones.items():
-            policy = f"update-policy {{ grant {its_key.name} {rights}; }};" if rights else ""
+            granted = (keys or {}).get(zone, its_key)
+            policy = f"update-policy {{ grant {granted.name} {rights}; }};" if rights else ""
             config += _ZONE.format(zone=zone, policy=policy)
             (where / f"{zone}.zone").write_text(zone_file(zone, address, records or {}))
         for zone, other in (elsewhere or {}).items():

@@ -78,10 +78,12 @@ def new_node(
     flags: tuple[str, ...] = (),
     port: int | None = None,
     name: str = "",
+    sections: Mapping[str, Any] | None = None,
 ) -> Node:
     """A node that is not started yet, at the place where we are: storage is `bao`, issuers are as in `config.yml`.
 
-    `dns` is what dns-01 writes to. Without a `name`, which needs flags for the ring, it is a cluster of one.
+    `sections` are further ones of the file. `dns` is what dns-01 writes to. Without a `name`, which needs flags for the
+    ring, it is a cluster of one.
     """
     where = new_folder(folder, "node")
     address = f"{here().address}:{port or free_port()}"
@@ -91,6 +93,7 @@ def new_node(
             "rootpath_certificate": str(where / "certificates"),
             **(common or {}),
         },
+        **(sections or {}),
         "issuer": {name: dict(settings) for name, settings in issuers.items()},
         "storage": {
             "vault": {
