@@ -26,7 +26,10 @@ def parse_time(text: str) -> datetime:
         raise ValueError(f"'{text}' is no time like '2025-02-09 11:09:01 +0000 UTC'")
     day, clock, sign, hours, minutes = found.groups()
     offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
-    return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=timezone(offset)).astimezone(UTC)
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=timezone(offset)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"'{text}' is before the year 1 or after the year 9999") from error
 
 
 def milliseconds(at: datetime) -> int:

@@ -19,7 +19,7 @@ from acme_manager.errors import InvalidRequest
 
 _DAY = timedelta(days=1)
 _PAUSE = timedelta(hours=6)  # the least between two renewals that the CA suggests
-_EPOCH = 1970  # the Go original writes an unset time as one of the year 1
+_YEARS = range(1971, 9000)  # Go's unset time is in the year 1, and 9999 means that there is no end (RFC 5280 4.1.2.5)
 _USUAL_LIFE = 90 * _DAY  # of a record that does not say since when it is valid
 
 
@@ -83,7 +83,7 @@ def life_of(certificate: Certificate) -> Life | None:
         issued = _from_milliseconds(certificate.issued_at) if certificate.issued_at else min(start, changed)
     except (ValueError, OverflowError, OSError):  # as datetime says that there is no such year
         return None
-    return Life(issued, end) if end.year > _EPOCH else None
+    return Life(issued, end) if end.year in _YEARS else None
 
 
 def plan(certificate: Certificate, state: RenewalState, policy: Policy, now: datetime) -> RenewalPlan | None:

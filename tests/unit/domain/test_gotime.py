@@ -28,7 +28,17 @@ def test_every_text_the_go_program_has_written_is_read(text: str) -> None:
     assert parse_time(text) == AT
 
 
-@pytest.mark.parametrize("text", ["", "2025-02-09", "2025-02-30 11:09:01 +0000 UTC", "yesterday"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2025-02-09",
+        "2025-02-30 11:09:01 +0000 UTC",
+        "yesterday",
+        "0001-01-01 00:00:00 +0100 CET",
+        "9999-12-31 23:59:59 -0100 UTC",
+    ],
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"time|day"):
         parse_time(text)

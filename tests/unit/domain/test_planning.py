@@ -170,6 +170,7 @@ def test_a_window_of_the_ca_is_not_missed_for_a_freeze() -> None:
         {"expires": ""},
         {"expires": "soon"},
         {"expires": "0001-01-01 00:00:00 +0000 UTC"},
+        {"expires": "9999-12-31 23:59:59 +0000 UTC"},
         {"expires": "1969-12-31 00:00:00 +0000 UTC"},
         {"issued_at": 10**18},
         {"issued_at": 0, "updated_at": -(10**17)},
