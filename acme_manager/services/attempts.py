@@ -20,6 +20,7 @@ from acme_manager.dns.challenge import Record
 from acme_manager.dns.solver import DnsSolver
 from acme_manager.dns.wire import Server
 from acme_manager.domain.certificate import CertificateId
+from acme_manager.domain.gotime import rfc3339
 from acme_manager.errors import AcmeManagerError, IssuanceFailed, Unavailable
 from acme_manager.ports import Clock, SharedMap, Solver, Step
 from acme_manager.services.progress import Progress
@@ -95,7 +96,7 @@ class Attempts:
 
     def forget_old(self) -> None:
         """As the leader, drop what is older than two weeks. Raises NotLeader, NoQuorum."""
-        before = (self._clock.now() - _KEPT).isoformat(timespec="seconds")
+        before = rfc3339(self._clock.now() - _KEPT)
         for key, _ in list(self._shared.items(_PREFIX)):
             found = self._read(key)
             if not found or found[0].get("began", "") < before:
@@ -131,7 +132,7 @@ class Attempts:
 
     def now(self) -> str:
         """The instant, as it is noted: RFC 3339."""
-        return self._clock.now().isoformat(timespec="seconds")
+        return rfc3339(self._clock.now())
 
 
 @attrs.frozen

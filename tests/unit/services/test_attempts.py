@@ -22,7 +22,7 @@ from tests.unit.services.world import ALICE, MovableClock, open_world, wish
 
 ID = CertificateId("alice", "test", "example.com")
 NS = Server("192.0.2.1", 53, "ns1.example.com")
-WHEN = "2026-11-24T12:00:00+00:00"
+WHEN = "2026-11-24T12:00:00Z"
 
 
 def attempts(
