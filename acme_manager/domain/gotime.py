@@ -29,7 +29,7 @@ def parse_time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=timezone(offset)).astimezone(UTC)
     except OverflowError as error:
-        raise ValueError(f"'{text}' is before the year 1 or after the year 9999") from error
+        raise ValueError(f"'{text}' is no time in UTC, being before the year 1 or after the year 9999") from error
 
 
 def milliseconds(at: datetime) -> int:
