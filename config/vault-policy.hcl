@@ -40,6 +40,11 @@ path "secret/destroy/tokens/*" {
   capabilities = ["update"]
 }
 
+# Read secrets of DNS providers, where dns_credentials in the configuration names such paths (docs/dns.md).
+# path "secret/data/dns/*" {
+#   capabilities = ["read"]
+# }
+
 # Prolong our own token, and revoke it when the server stops. Vault's "default" policy grants both already; they are
 # here for roles with token_no_default_policy=true.
 path "auth/token/renew-self" {

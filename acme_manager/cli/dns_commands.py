@@ -76,7 +76,8 @@ async def check_provider(config: Config, text: str, say: Say = print) -> None:
     Raises InvalidRequest, ConfigInvalid and DnsFailed; what was written is removed whatever happens.
     """
     target, began = parse_target(text), trio.current_time()
-    solvers = DnsSolvers(config.dns, config.environ, DnsMetrics(CollectorRegistry()), _registry().at(config))
+    metrics, registry = DnsMetrics(CollectorRegistry()), _registry().at(config)
+    solvers = DnsSolvers(config.dns, config.environ, metrics, registry, config.dns_credentials)
 
     def tell(step: str) -> None:
         say(f"{trio.current_time() - began:7.2f} s  {step}")

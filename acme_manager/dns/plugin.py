@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -26,9 +27,12 @@ from acme_manager.dns.protocol import (
 from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Tier
 from acme_manager.dns.turns import Turns
 from acme_manager.errors import DnsFailed
-from acme_manager.plugins import PluginFailed, PluginRunner
+from acme_manager.plugins import PluginFailed, PluginRunner, masked
 
 _LONGEST_HOLD = 7200.0  # seconds; longer than any server takes to show a record
+
+_SECRET = re.compile("TOKEN|SECRET|PASS|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
+"""Variables whose values no error shows, though a provider's own words may have them."""
 
 ZoneOf = Callable[[str], Awaitable[str]]
 """The zone that a name is in. Raises DnsFailed."""
@@ -110,7 +114,12 @@ class PluginProvider:
         if done.returncode == 0:
             return
         refusal = read_refusal(done.stdout)
-        told = refusal.error if refusal else f"exit code {done.returncode}; the server's log has what it wrote"
+        secret = {name: value for name, value in plugin.env.items() if _SECRET.search(name)}
+        told = (
+            masked(refusal.error, secret)
+            if refusal
+            else f"exit code {done.returncode}; the server's log has what it wrote"
+        )
         raise DnsFailed(
             f"plugin '{self.plugin.name}' failed to {change.action} the record of {change.name}: {told}",
             cause=refusal.cause if refusal else "",
