@@ -9,6 +9,7 @@ import attrs
 
 from acme_manager.adapters import Ground, keyring
 from acme_manager.api.cluster import check_ring, describe_ring
+from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.ring.cluster import Ring
 from acme_manager.services.asking import Asking
 from acme_manager.services.attempts import Attempts
@@ -28,6 +29,9 @@ from acme_manager.services.issuer_keeper import IssuerKeeper
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
+from acme_manager.services.operation_preview import Previewing
+from acme_manager.services.operation_rounds import OperationRounds
+from acme_manager.services.operations import Operations
 from acme_manager.services.plans import Plans
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
@@ -38,6 +42,7 @@ from acme_manager.services.reign import Reign
 from acme_manager.services.renewal_metrics import RenewalMetrics
 from acme_manager.services.renewals import Renewals
 from acme_manager.services.resync import ResyncMetrics
+from acme_manager.services.revoking import Revoking
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
@@ -47,6 +52,7 @@ from acme_manager.workers.cleanup import CleanupWorker
 from acme_manager.workers.config_watcher import ConfigWatcher
 from acme_manager.workers.issuer_health import IssuerHealth
 from acme_manager.workers.map_upkeep import MapUpkeep
+from acme_manager.workers.operations import OperationWorker
 from acme_manager.workers.renewal import RenewalWorker
 from acme_manager.workers.schedule import WorkerMetrics, every
 from acme_manager.workers.token_expiry import TokenExpiry
@@ -91,12 +97,26 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     )
     rate_limits = RateLimits(ring, state, progress, clock, settings, registry)
     certificates, plans = Certificates(state, issuing, jobs, rate_limits), Plans(state, settings, clock)
+    operations = Operations(
+        cluster=ring,
+        storage=storage,
+        state=state,
+        previewing=Previewing(
+            state=state,
+            budgets=budgets,
+            settings=settings,
+            seconds_per_order=IssuanceMetrics.on(registry).seconds_per_order,
+        ),
+        clock=clock,
+        prefix=prefix,
+    )
     reconciler = Reconciler(
         storage=storage,
         state=state,
         jobs=jobs,
         certificates=certificates,
         issuing=issuing,
+        operations=operations,
         certificate_prefix=prefix,
         token_prefix=config.vault.token_prefix,
         metrics=ResyncMetrics(registry),
@@ -130,6 +150,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         plans=plans,
         tokens=tokens,
         cleanup=cleanup,
+        operations=operations,
         challenges=HttpChallenges(ring, ring.leads),
         preflight=Preflight(
             cluster=ring,
@@ -146,6 +167,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         budgets=budgets,
         issuer_findings=findings,
         progress=progress,
+        attempts=attempts,
         counters=counters,
         inventory=Inventory(state, counters, plans, clock),
         rate_limits=rate_limits,
@@ -153,7 +175,6 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         clock=clock,
         registry=registry,
         instance_id=ring.name,
-        attempts=attempts,
     )
     metrics, interval = WorkerMetrics.on(registry), flags.check_renewal_interval
     renewals = Renewals(
@@ -167,6 +188,17 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         metrics=RenewalMetrics.on(registry),
         interval=interval,
     )
+    rounds = OperationRounds(
+        operations=operations,
+        state=state,
+        jobs=jobs,
+        issuing=issuing,
+        certificates=certificates,
+        renewals=renewals,
+        revoking=Revoking(state=state, certificates=certificates, settings=settings, clock=clock),
+        clock=clock,
+        items=OperationRounds.gauge(registry),
+    )
     reign = Reign(
         cluster=ring,
         state=state,
@@ -175,6 +207,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         reconciled=ring.reconciled,
         interval=interval,
         renewals=RenewalWorker(renewals=renewals, interval=interval, metrics=metrics),
+        beside=(OperationWorker(rounds=rounds, metrics=metrics),),
     )
     ring_keys = Follower(lambda changed: ring.set_keyring(keyring(changed)))
     parts = (solvers, keeper, ring_keys, storage)  # a login is the last that is tried

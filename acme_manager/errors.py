@@ -35,6 +35,14 @@ class TokenNotFound(NotFound):
         self.token_id = token_id
 
 
+class OperationNotFound(NotFound):
+    """No operation with that id."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"operation '{id}' not found")
+        self.id = id
+
+
 class ChallengeNotFound(NotFound):
     """No http-01 answer is being served under that token."""
 

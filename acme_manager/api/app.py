@@ -16,6 +16,7 @@ from acme_manager.api import (
     cleanup,
     cluster,
     issuers,
+    operations,
     rate_limits,
     resync,
     swagger,
@@ -51,7 +52,8 @@ def build_app(services: Services, settings: ApiSettings, forwarder: Forwarder) -
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
-    for module in (certificates, check, tokens, issuers, rate_limits, resync, cleanup, cluster, system, swagger):
+    about_certificates = (certificates, check, operations, cleanup, resync, issuers, rate_limits)
+    for module in (*about_certificates, tokens, cluster, system, swagger):
         app.register_blueprint(module.routes)
     return app
 

@@ -23,14 +23,17 @@ _INT32 = range(-(2**31), 2**31)
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
 
 
-async def read_body(shape: type[P]) -> P:
-    """Read the body of the current request. Raises InvalidRequest, and Quart's errors for too large and too slow."""
+async def read_body(shape: type[P], *, strict: bool = False) -> P:
+    """Read the body of the current request. Raises InvalidRequest, and Quart's errors for too large and too slow.
+
+    `strict` refuses unknown keys, for requests in which one that is not read does harm.
+    """
     body = await current_request().get_data(as_text=False)
     assert isinstance(body, bytes)
-    return decode(body, shape)
+    return decode(body, shape, strict=strict)
 
 
-def decode(body: bytes, shape: type[P]) -> P:
+def decode(body: bytes, shape: type[P], *, strict: bool = False) -> P:
     """Make an attrs value of a JSON object. Raises InvalidRequest with every complaint."""
     record = _first_value(body.decode(errors="replace"))
     if record is None:
@@ -42,6 +45,9 @@ def decode(body: bytes, shape: type[P]) -> P:
     complaints: list[Complaint] = []
     for key, value in record.items():
         field = key.lower()
+        if strict and field not in readers:
+            known = ", ".join(readers)
+            complaints.append(Complaint(key, f"'{key[:40]}' is not known; known are: {known}"))
         if field not in readers or value is None:
             continue
         try:

@@ -79,6 +79,12 @@ KINDS: Mapping[type[Exception], Kind] = {
     errors.TokenNotFound: Kind(
         404, "token-not-found", "There is no such token", "Check the id; `GET /api/v1/token` lists all tokens."
     ),
+    errors.OperationNotFound: Kind(
+        404,
+        "operation-not-found",
+        "There is no such operation",
+        "`GET /api/v1/operations` lists those under way and the last fifty that are over.",
+    ),
     errors.ChallengeNotFound: Kind(
         404,
         "challenge-not-found",

@@ -8,6 +8,7 @@ import attrs
 import msgspec
 
 from acme_manager.domain.certificate import Certificate
+from acme_manager.domain.operation import OperationKind, OperationState
 from acme_manager.domain.token import Scope
 from acme_manager.services.cleanup_report import Line
 
@@ -57,9 +58,11 @@ class Suggested(TimeSpan):
 class RenewalAnswer:
     """When a certificate is going to be renewed and why; members that say nothing are left out.
 
+    `new_key_wanted`: an operation replaces its key, which is its host's; the host must make one and send a new CSR.
+
     `code`: `window`, `share`, `stored`, `ari`, `ari_late`, `last_moment`, `retry`, `calendar`, `overridden`, `forced`,
-    `no_issuer`, `unknown`. `cure`: what `cause` needs: `time`, `another_ca` or `person`. `waits_for`: the limit of the
-    CA that leaves no room. Times are in RFC 3339.
+    `held` (by an operation), `no_issuer`, `unknown`. `cure`: what `cause` needs: `time`, `another_ca` or `person`.
+    `waits_for`: the limit of the CA that leaves no room. Times are in RFC 3339.
     """
 
     code: str
@@ -67,6 +70,7 @@ class RenewalAnswer:
     due: str = ""
     window: TimeSpan | msgspec.UnsetType = msgspec.UNSET
     ari: Suggested | msgspec.UnsetType = msgspec.UNSET
+    new_key_wanted: bool = False
     failures: int = 0
     last_error: str = ""
     cause: str = ""
@@ -307,6 +311,84 @@ class CleanupAnswer:
     complete: bool
     totals: dict[str, int]
     actions: list[Line]
+
+
+@attrs.frozen(kw_only=True)
+class IssuerPreviewAnswer:
+    """What an operation means for one CA. `limit`: the one of the CA's limits that makes it take so long."""
+
+    certificates: int
+    seconds: float
+    limit: str
+
+
+@attrs.frozen(kw_only=True)
+class PreviewAnswer:
+    """What an operation would come to, and how `seconds` was reckoned. `owners` has the hundred with the most."""
+
+    total: int
+    issuers: dict[str, IssuerPreviewAnswer]
+    owners: dict[str, int]
+    host_keys: int
+    seconds: float
+    warnings: list[str]
+    formula: str
+
+
+@attrs.frozen(kw_only=True)
+class SelectorAnswer:
+    """What is selected by. Members that say nothing are left out."""
+
+    all: bool = False
+    issuers: list[str] = attrs.field(factory=list)
+    owners: list[str] = attrs.field(factory=list)
+    names: list[str] = attrs.field(factory=list)
+    key_types: list[str] = attrs.field(factory=list)
+    serials: list[str] = attrs.field(factory=list)
+    labels: list[str] = attrs.field(factory=list)
+    ari: bool = False
+    issued_before: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class FailureAnswer:
+    """A certificate that was tried, and what went wrong."""
+
+    key: str
+    cause: str
+    error: str
+
+
+@attrs.frozen(kw_only=True)
+class OperationAnswer:
+    """An operation on many certificates, and how far it is. Members from `unasked` on are left out where empty.
+
+    Of what is `left`, `failed` was tried and is tried again, `waiting_for_host` needs a key that only its host can
+    make. `unasked` may come on top, once their CAs have said when they want them renewed. `failures` has a hundred.
+    """
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    selector: SelectorAnswer
+    total: int
+    done: int
+    left: int
+    failed: int
+    waiting_for_host: int
+    unasked: int = 0
+    revoke: bool = False
+    reason: str = ""
+    same_key: bool = False
+    created_by: str = ""
+    started_at: str = ""
+    ended_at: str = ""
+    per_hour: float = 0.0
+    estimated_end: str = ""
+    failures: list[FailureAnswer] = attrs.field(factory=list)
+
+
+OperationsAnswer = list[OperationAnswer]
 
 
 @attrs.frozen(kw_only=True)

@@ -48,6 +48,11 @@ class Limit:
         most = max(timedelta(), (self._window - self.interval) - self._window * keep)
         return max(timedelta(), self._drained(full_at, at) - most)
 
+    def time_for(self, full_at: datetime, at: datetime, count: int, *, keep: float = 0) -> timedelta:
+        """How long until the last of so many tokens can be spent, each as soon as it is there; `keep` as above."""
+        most = max(timedelta(), (self._window - self.interval) - self._window * keep)
+        return max(timedelta(), self._drained(full_at, at) + self.interval * (count - 1) - most)
+
     def spend(self, full_at: datetime, at: datetime) -> datetime:
         """When the bucket will be full with one token less in it; none can be emptier than empty."""
         counted = at + self.lag
@@ -222,6 +227,24 @@ def wait(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> tuple[
         if paused > longest:
             longest, reason = paused, f"the CA told us to wait{f' ({bucket.shown})' if bucket.about else ''}"
     return longest, reason
+
+
+def needed(limits: Limits, wanted: Wanted) -> list[Bucket]:
+    """The buckets that an order takes from and waits for."""
+    return [] if _exempt_by_ari(limits, wanted) else _taken(limits, wanted)
+
+
+def time_for(limits: Limits, ledger: Ledger, orders: Mapping[Bucket, int], at: datetime) -> tuple[timedelta, str]:
+    """How long until a CA has taken the last of many patient orders, by how many need each bucket; and who says so."""
+    longest, reason = max(ledger.get(ACCOUNT.pause, at) - at, timedelta()), "the CA told us to wait"
+    for bucket, count in orders.items():
+        limit = limits.of(bucket.kind)
+        if limit is not None:
+            keep = KEPT_FOR_PEOPLE if bucket == ACCOUNT else 0
+            wait_for = limit.time_for(ledger.get(bucket.key, at), at, count, keep=keep)
+            if wait_for > longest:
+                longest, reason = wait_for, bucket.in_words(limit)
+    return longest, reason if longest else ""
 
 
 def spend(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> dict[str, datetime]:

@@ -248,5 +248,11 @@ def belong_together(chain: str, csr: bytes) -> bool:
     return _public_der(leaf) == _public_der(x509.load_der_x509_csr(csr))
 
 
+def same_key(csr: str, other: str) -> bool:
+    """Whether two signing requests, as callers send them, are for one key. Raises InvalidRequest."""
+    first, second = (x509.load_der_x509_csr(parse_csr(one).der) for one in (csr, other))
+    return _public_der(first) == _public_der(second)
+
+
 def _public_der(of: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
     return of.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)

@@ -46,3 +46,25 @@ class TokenParams:
     rate_limit_max_requests: int = 0
     domains: tuple[str, ...] = ()  # globs of names the token may request; empty: all
     issuers: tuple[str, ...] = ()  # globs of issuers the token may use; empty: all
+
+
+@attrs.frozen(kw_only=True)
+class OperationParams:
+    """The body of POST `/api/v1/operations/replace`, `renew` and `revoke`: which certificates, and what about them.
+
+    A certificate is selected if it fits every field that is given, and in a field one of its values.
+    """
+
+    all: bool = False  # select everything; without it something must be selected by
+    issuers: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # globs, for any domain of it or its name
+    key_types: tuple[str, ...] = ()  # ec256, rsa2048, ...
+    serials: tuple[str, ...] = ()  # hexadecimal, with or without colons
+    labels: tuple[str, ...] = ()  # name=value, or name; all of these
+    ari: bool = False  # what its CA wants renewed before its time (RFC 9773)
+    issued_before: str = ""  # RFC 3339
+    preview: bool = False  # only say what it would come to
+    revoke: bool = False  # replace: the old one, once the new one is kept
+    reason: str = ""  # to revoke for: a code of RFC 5280, by number or name
+    same_key: bool = False  # replace, with reason keyCompromise: hosts may go on with the keys they have

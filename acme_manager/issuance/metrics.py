@@ -22,6 +22,12 @@ class IssuanceMetrics:
         for metric in (self.requests, self.orders, self.in_flight, self.duration):
             metric.remove_by_labels({"issuer": issuer})
 
+    def seconds_per_order(self, issuer: str) -> float | None:
+        """The mean of the orders that led to a certificate; None before the first."""
+        samples = (one for metric in self.duration.collect() for one in metric.samples)
+        sums = {one.name.rpartition("_")[2]: one.value for one in samples if one.labels.get("issuer") == issuer}
+        return sums["sum"] / sums["count"] if sums.get("count") else None
+
     @classmethod
     def on(cls, registry: CollectorRegistry) -> IssuanceMetrics:
         """The metrics on a registry: made at the first call, the same ones at every other."""

@@ -75,6 +75,10 @@ class Asking:
             self._asked.add(key)
             self._waiting.setdefault(_issuer(certificate), deque()).append(key)
 
+    def pending(self, key: str) -> bool:
+        """Whether a certificate waits for its turn, or is being asked about."""
+        return key in self._asked
+
     def start(self, nursery: trio.Nursery, finished: Callable[[str], None]) -> None:
         """Go on with what waits, as far as each CA's share of questions at once goes; `finished` is told each key.
 

@@ -18,6 +18,7 @@ from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import Issuers
+from acme_manager.services.operations import Operations
 from acme_manager.services.plans import Plans
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
@@ -35,6 +36,7 @@ class Services:
     plans: Plans
     tokens: Tokens
     cleanup: Cleanup
+    operations: Operations
     challenges: HttpChallenges
     health: Health
     preflight: Preflight

@@ -11,7 +11,9 @@ import attrs
 
 from acme_manager.domain.certificate import Certificate, CertificateId, StoredCertificate
 from acme_manager.domain.gotime import milliseconds
+from acme_manager.domain.keys import same_key
 from acme_manager.domain.names import parse_identifier
+from acme_manager.domain.operation import Standing
 from acme_manager.domain.planning import renewal_date
 from acme_manager.domain.request import CertificateParams, RenewParams
 from acme_manager.domain.revocation import Reason
@@ -58,7 +60,10 @@ class Certificates:
         present = self._store.metadata(wanted.id)
         if _same_make(present, wanted):
             return await self._jobs.run(wanted.id.key, wanted, partial(self._change_facts, wanted))
-        return await self._issue(caller, Operation.UPDATE, wanted, revoke=params.revoke)
+        asked = self._state.standing(present)
+        if asked.new_key and wanted.csr and present.csr and same_key(wanted.csr, present.csr):
+            raise InvalidRequest(f"'csr' is for the key that operation {asked.new_key} replaces: make a new key", "csr")
+        return await self._issue(caller, Operation.UPDATE, wanted, revoke=_reason(asked, revoke=params.revoke))
 
     async def renew_for(self, caller: Token, params: RenewParams) -> StoredCertificate:
         """Renew a certificate of the caller now, because it wants that.
@@ -78,16 +83,24 @@ class Certificates:
     ) -> StoredCertificate:
         """Issue a certificate anew as it is: with the caller's CSR if there was one, else with a new key.
 
-        The present one stays valid and is served meanwhile; with `revoke` it is revoked once the new one is kept.
-        `reason` is for the log; `quiet` leaves it to the caller to log a failure.
+        The present one stays valid and is served meanwhile; with `revoke`, or if an operation wants that, it is revoked
+        once the new one is kept. `reason` is for the log; `quiet` leaves it to the caller to log a failure.
 
-        Raises CertificateNotFound, InvalidRequest when its issuer is not configured any more, OperationInProgress and
-        what Issuing.issue raises.
+        Raises CertificateNotFound, InvalidRequest when its issuer is not configured any more or an operation does not
+        let the caller's CSR be used again, OperationInProgress and what Issuing.issue raises.
         """
-        wanted = _anew(self._store.metadata(self._locate(id)))
+        present = self._store.metadata(self._locate(id))
+        asked, wanted = self._state.standing(present), _anew(present)
+        if asked.new_key:
+            raise InvalidRequest(
+                f"operation {asked.new_key} replaces its key, which is its host's: make a new key there, and change the"
+                " certificate (PUT) with a 'csr' made with it",
+                "csr",
+            )
         self._issuing.issuers.get(wanted.issuer)
-        work = partial(self._issuing.issue, wanted, revoke=revoke, reason=reason)
-        return await self._jobs.run(wanted.id.key, (wanted, revoke), work, quiet=quiet)
+        old = _reason(asked, revoke=revoke)
+        work = partial(self._issuing.issue, wanted, revoke=old, reason=reason)
+        return await self._jobs.run(wanted.id.key, (wanted, old), work, quiet=quiet)
 
     async def get(self, id: CertificateId) -> StoredCertificate:
         """Raises CertificateNotFound, StorageUnavailable."""
@@ -114,14 +127,14 @@ class Certificates:
         work = partial(self._delete, id, revoke=revoke, reason=reason)
         await self._jobs.run(id.key, ("delete", revoke, reason), work)
 
-    def resume(self, wanted: Certificate, *, revoke: bool) -> None:
+    def resume(self, wanted: Certificate, *, revoke: Reason | None) -> None:
         """Take an order of an earlier process up again, in the background."""
         reason = "taken up where an earlier process had left it"
         work = partial(self._issuing.issue, wanted, revoke=revoke, reason=reason)
         self._jobs.start(wanted.id.key, (wanted, revoke), work)
 
     async def _issue(
-        self, caller: Token, operation: Operation, wanted: Certificate, *, revoke: bool = False
+        self, caller: Token, operation: Operation, wanted: Certificate, *, revoke: Reason | None = None
     ) -> StoredCertificate:
         async def work(flight: Flight[StoredCertificate]) -> StoredCertificate:
             # An order that was placed before has been counted, and whoever placed it is told to ask again.
@@ -176,6 +189,11 @@ def _anew(present: Certificate) -> Certificate:
         updated_at=0,
         renewal_count=present.renewal_count + 1,
     )
+
+
+def _reason(asked: Standing, *, revoke: bool) -> Reason | None:
+    """What the old certificate is revoked for; None: it is not."""
+    return Reason.superseded if asked.revoke is None and revoke else asked.revoke
 
 
 def _same_make(present: Certificate, wanted: Certificate) -> bool:

@@ -28,6 +28,7 @@ from acme_manager.domain.keys import (
     split_chain,
 )
 from acme_manager.domain.planning import renewal_date
+from acme_manager.domain.revocation import Reason
 from acme_manager.errors import (
     AcmeManagerError,
     ChallengeFailed,
@@ -51,7 +52,6 @@ from acme_manager.services.store import CertificateStore
 
 _log = structlog.get_logger(__name__)
 
-_SUPERSEDED = 4  # RFC 5280 section 5.3.1
 _NOT_THE_ACCOUNT = frozenset({"unauthorized", "accountDoesNotExist"})
 _FORGET_SECONDS = 10.0
 
@@ -72,6 +72,7 @@ class Issuing:
     settings: Settings
     fallback: Fallback
     unfinished: dict[str, OrderRecord] = attrs.field(factory=dict)  # by the certificate's key
+    unrevoked: set[str] = attrs.field(factory=set)  # of these, what is kept, and only the old one is yet to be revoked
 
     @property
     def common(self) -> Common:
@@ -81,14 +82,20 @@ class Issuing:
     async def read_journal(self) -> list[OrderRecord]:
         """Take note of what an earlier leader left unfinished."""
         self.unfinished.clear()
+        self.unrevoked.clear()
         for record in await self.journal.read_all():
             self.unfinished[record.certificate.id.key] = record
         return list(self.unfinished.values())
 
     async def issue(
-        self, wanted: Certificate, flight: Flight[StoredCertificate], *, revoke: bool = False, reason: str = ""
+        self,
+        wanted: Certificate,
+        flight: Flight[StoredCertificate],
+        *,
+        revoke: Reason | None = None,
+        reason: str = "",
     ) -> StoredCertificate:
-        """Get `wanted` issued and keep it; with `revoke`, revoke the certificate that it follows afterwards.
+        """Get `wanted` issued and keep it; with `revoke`, revoke the certificate that it follows for that afterwards.
 
         `reason` is why it is done, for the log. Raises what Issuer.issue raises, and StorageUnavailable as long as
         nothing has been issued.
@@ -97,7 +104,7 @@ class Issuing:
             return await self._issue(wanted, flight, revoke=revoke, reason=reason)
 
     async def _issue(
-        self, wanted: Certificate, flight: Flight[StoredCertificate], *, revoke: bool, reason: str
+        self, wanted: Certificate, flight: Flight[StoredCertificate], *, revoke: Reason | None, reason: str
     ) -> StoredCertificate:
         began = trio.current_time()
         record = self.unfinished.get(wanted.id.key)
@@ -149,7 +156,7 @@ class Issuing:
         await solver.remove(record.order.traces)
 
     async def _prepare(
-        self, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: bool
+        self, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: Reason | None
     ) -> OrderRecord:
         csr, private_key = parse_csr(wanted.csr).der if wanted.csr else b"", ""
         if not csr:
@@ -255,7 +262,8 @@ class Issuing:
             expires=format_time(facts.not_after),
             fingerprint=fingerprint(cert),
             updated_at=milliseconds(at),
-            issued_at=milliseconds(at),
+            # By the clock of another leader it may be older than what is to be replaced.
+            issued_at=max(milliseconds(at), *(one.started_at for one in self.store.state.open_operations), 0),
             issued_by=record.stand_in.issuer if record.stand_in else "",
         )
         certificate = attrs.evolve(certificate, renewal_date=renewal_date(certificate, self.common.cert_days_renewal))
@@ -280,18 +288,25 @@ class Issuing:
     async def _settle(self, record: OrderRecord) -> None:
         """The certificate is kept: revoke the old one if that was asked for, and forget the order."""
         try:
-            if record.revoke:
-                await self._revoke_version(record)
+            await self._revoke_old(record)
         except (AcmeManagerError, trio.TooSlowError) as error:
-            # The record stays, so that it is tried again at the next start or the next order.
+            # The record stays, so that it is tried again (services/operation_rounds.py), and by the next leader too.
             _log.error("old certificate not revoked yet", key=record.certificate.id.key, error=str(error))
+            self.unrevoked.add(record.certificate.id.key)
             return
         await self._forget(self.unfinished.get(record.certificate.id.key))
 
-    async def _revoke_version(self, record: OrderRecord) -> None:
+    async def _revoke_old(self, record: OrderRecord) -> None:
+        """Revoke it if that was asked for, be it by an operation that began while the order was under way."""
+        asked = record.revoke is not None or any(one.revoke for one in self.store.state.open_operations)
+        if not asked or not record.expected:
+            return
         old, _ = await self.store.read_version(record.certificate.id, record.expected)
-        if old is not None:
-            await self.revoke(old, _SUPERSEDED)
+        if old is None:
+            return
+        reason = self.store.state.standing(old.certificate).revoke if record.revoke is None else record.revoke
+        if reason is not None:
+            await self.revoke(old, reason)
 
     async def revoke(self, stored: StoredCertificate, reason: int | None = None) -> None:
         """Have a certificate revoked by the CA that issued it. Raises what Issuer.revoke raises, and NotLeader."""
@@ -318,10 +333,11 @@ class Issuing:
         except AcmeManagerError as error:
             _log.warning("record of a finished order not removed", key=record.certificate.id.key, error=str(error))
         self.unfinished.pop(record.certificate.id.key, None)
+        self.unrevoked.discard(record.certificate.id.key)
 
 
 def _fits(
-    record: OrderRecord, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: bool
+    record: OrderRecord, wanted: Certificate, current: StoredCertificate | None, version: int, *, revoke: Reason | None
 ) -> bool:
     """Whether an earlier attempt was about the same, and nothing has been kept since."""
     same = (record.certificate, record.revoke) == (wanted, revoke)

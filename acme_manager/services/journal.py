@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from acme_manager.domain.certificate import Certificate, certificate_from_json, certificate_to_json
+from acme_manager.domain.revocation import Reason
 from acme_manager.errors import StaleVersion
 from acme_manager.ports import PlacedOrder, Storage
 from acme_manager.storage import keys
@@ -27,7 +28,7 @@ class OrderRecord:
     csr: bytes = attrs.field(repr=False)  # DER
     private_key: str = attrs.field(default="", repr=False)  # PEM, where the server made it
     expected: int  # the version of the secret that the new certificate follows
-    revoke: bool = False  # the certificate of that version, once the new one is kept
+    revoke: Reason | None = None  # the certificate of that version, once the new one is kept, for that reason
     replaces: str = attrs.field(default="", repr=False)  # PEM of the leaf that the CA is told it takes the place of
     stand_in: Certificate | None = None  # the same, as an issuer is asked for it that stands in for its own
     order: PlacedOrder
@@ -69,7 +70,8 @@ def _to_json(record: OrderRecord) -> dict[str, Any]:
         "order_csr": base64.b64encode(record.csr).decode(),
         "order_traces": [dict(trace) for trace in record.order.traces],
         "order_expected": record.expected,
-        "order_revoke": record.revoke,
+        "order_revoke": record.revoke is not None,
+        "order_revoke_reason": record.revoke,
         "order_replaces": record.replaces,
         "order_stand_in": certificate_to_json(record.stand_in) if record.stand_in else None,
         "private_key": record.private_key,
@@ -82,8 +84,14 @@ def _from_json(value: Mapping[str, Any]) -> OrderRecord:
         csr=base64.b64decode(value["order_csr"]),
         private_key=value.get("private_key") or "",
         expected=int(value["order_expected"]),
-        revoke=bool(value.get("order_revoke")),
+        revoke=_reason(value) if value.get("order_revoke") else None,
         replaces=value.get("order_replaces") or "",
         stand_in=certificate_from_json(value["order_stand_in"]) if value.get("order_stand_in") else None,
         order=PlacedOrder(value["order_url"], tuple(value.get("order_traces") or ())),
     )
+
+
+def _reason(value: Mapping[str, Any]) -> Reason:
+    """Records of versions that knew one reason only name none."""
+    number = value.get("order_revoke_reason")
+    return Reason.superseded if number is None else Reason(number)

@@ -13,6 +13,7 @@ from acme_manager.config.model import Common
 from acme_manager.domain.calendar import parse_calendar
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.gotime import rfc3339
+from acme_manager.domain.operation import Standing
 from acme_manager.domain.planning import Policy, RenewalPlan, plan
 from acme_manager.domain.renewal_state import NOTHING_KNOWN, RenewalState
 from acme_manager.ports import Clock
@@ -31,13 +32,16 @@ class _Known:
     state: RenewalState
     policy: Policy
     configured: bool
+    asked: Standing
     plan: RenewalPlan | None
     text: msgspec.Raw | None = None
 
-    def still(self, certificate: Certificate, state: RenewalState, policy: Policy, configured: bool) -> bool:
+    def still(
+        self, certificate: Certificate, state: RenewalState, policy: Policy, configured: bool, asked: Standing
+    ) -> bool:
         """Whether it was made of the same; until it is due a plan does not depend on the time."""
         same = self.certificate is certificate and self.state is state and self.policy is policy
-        return same and self.configured is configured
+        return same and self.configured is configured and self.asked == asked
 
 
 class Plans:
@@ -59,7 +63,7 @@ class Plans:
         return self._policy
 
     def plan(self, certificate: Certificate, now: datetime) -> RenewalPlan | None:
-        """When to renew a certificate; None for a record without an expiry."""
+        """When to renew a certificate; None for a record without an expiry, and for what an operation holds back."""
         return self._find(certificate, now).plan
 
     def describe(self, certificates: Sequence[Certificate]) -> list[msgspec.Raw]:
@@ -75,25 +79,32 @@ class Plans:
     def _find(self, certificate: Certificate, now: datetime) -> _Known:
         key, policy = certificate.id.key, self.policy
         state = self._state.renewals.get(key) or NOTHING_KNOWN
-        configured = certificate.issuer in self._settings.issuers
+        configured, asked = certificate.issuer in self._settings.issuers, self._state.standing(certificate)
         known = self._known.get(key)
         if (
             known is None
-            or not known.still(certificate, state, policy, configured)
+            or not known.still(certificate, state, policy, configured, asked)
             or (known.plan is not None and known.plan.due <= now)
         ):
             if len(self._known) > 2 * len(self._state.certificates) + _SLACK:
                 self._known.clear()  # most of these certificates are gone
-            known = _Known(certificate, state, policy, configured, plan(certificate, state, policy, now))
+            planned = None if asked.held else plan(certificate, _with(state, certificate, asked), policy, now)
+            known = _Known(certificate, state, policy, configured, asked, planned)
             self._known[key] = known
         return known
+
+
+def _with(state: RenewalState, certificate: Certificate, asked: Standing) -> RenewalState:
+    return attrs.evolve(state.of(certificate.fingerprint), forced=asked.forced) if asked.forced else state
 
 
 def _describe(known: _Known) -> dict[str, Any]:
     """Instants in RFC 3339; what is empty is left out."""
     planned, state = known.plan, known.state.of(known.certificate.fingerprint)
     view: dict[str, Any] = {}
-    if planned is None:
+    if known.asked.held:
+        view |= {"code": "held", "reason": known.asked.held}
+    elif planned is None:
         view |= {
             "code": "unknown",
             "reason": "its record has no expiry that can be read; it is never renewed by itself",
@@ -104,6 +115,8 @@ def _describe(known: _Known) -> dict[str, Any]:
     if not known.configured:
         why = f"issuer '{known.certificate.issuer}' is not configured: it is not renewed until it is, or is changed"
         view |= {"code": "no_issuer", "reason": why}
+    if known.asked.new_key:
+        view["new_key_wanted"] = True
     if state.ari is not None:
         ari = {"start": rfc3339(state.ari.start), "end": rfc3339(state.ari.end), "explanation": state.ari.explanation}
         ari["ask_again"] = rfc3339(state.ask_at) if state.ask_at else ""

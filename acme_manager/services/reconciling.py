@@ -16,6 +16,7 @@ from acme_manager.ports import Storage
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
+from acme_manager.services.operations import Operations
 from acme_manager.services.reconciling_tokens import TokenReconciler
 from acme_manager.services.resync import Resync, ResyncMetrics
 from acme_manager.services.state import State
@@ -38,6 +39,7 @@ class Reconciler:
     jobs: Jobs
     certificates: Certificates
     issuing: Issuing
+    operations: Operations
     certificate_prefix: str
     token_prefix: str
     metrics: ResyncMetrics
@@ -45,6 +47,7 @@ class Reconciler:
 
     async def take_over(self) -> None:
         """What a new leader does first. Storage may be away: this keeps trying, and says so."""
+        await _insist(self.operations.load)
         unfinished = await _insist(self.issuing.read_journal)
         for record in unfinished:
             _log.info("order resumed", key=record.certificate.id.key, url=record.order.url)

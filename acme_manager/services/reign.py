@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 import structlog
@@ -32,6 +32,7 @@ class Reign:
     reconciled: Callable[[int], None]  # told when the shared map agrees with storage, with the term
     interval: float  # seconds between two looks through storage
     renewals: Callable[[], Awaitable[None]]  # renews certificates, once it is known which there are; never returns
+    beside: Sequence[Callable[[], Awaitable[None]]] = ()  # what is done beside that, likewise
 
     async def __call__(self, term: int) -> None:
         """Lead. Never returns."""
@@ -40,7 +41,7 @@ class Reign:
             await self.reconciler.take_over()
             self.state.announce_complete(self.cluster.stamp())
             self.reconciled(term)
-            async with background(self.renewals):
+            async with background(self.renewals, *self.beside):
                 await self._reconcile(term)
 
     async def _reconcile(self, term: int) -> None:

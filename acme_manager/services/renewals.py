@@ -96,6 +96,7 @@ class Renewals:
             stack.callback(self._show_nothing)
             stack.enter_context(self._state.certificates.watched_by(self._touch))
             stack.enter_context(self._state.renewals.watched_by(self._touch))
+            stack.enter_context(self._state.operations.watched_by(self._take_stock))
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 try:
@@ -121,6 +122,26 @@ class Renewals:
         self._alarm.cancel()
         self._alarm = trio.CancelScope()
         self._nursery.start_soon(self._ring_later, self._alarm)
+
+    @property
+    def running(self) -> bool:
+        """Whether this node renews."""
+        return self._nursery is not None
+
+    def ask(self, certificates: Iterable[Certificate]) -> None:
+        """Have CAs asked for these certificates' windows soon, whenever they were asked last."""
+        for certificate in certificates:
+            self._asking.add(certificate)
+        self.bell.ring()
+
+    def asks(self, key: str) -> bool:
+        """Whether a CA is being asked about a certificate, or is going to be soon."""
+        return self._asking.pending(key)
+
+    def _take_stock(self, _operation: str) -> None:
+        """What operations want has changed: all is planned anew."""
+        self._stock = None
+        self.bell.ring()
 
     def _touch(self, key: str) -> None:
         self._touched[key] = None

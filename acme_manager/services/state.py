@@ -15,6 +15,14 @@ import structlog
 import trio
 
 from acme_manager.domain.certificate import Certificate, certificate_from_json, certificate_to_json
+from acme_manager.domain.operation import (
+    UNTOUCHED,
+    Operation,
+    Standing,
+    operation_from_json,
+    operation_to_json,
+    standing,
+)
 from acme_manager.domain.renewal_state import (
     NOTHING_KNOWN,
     RenewalState,
@@ -30,6 +38,7 @@ _log = structlog.get_logger(__name__)
 
 _CERTIFICATE, _TOKEN = "certificate/", "token/"  # the Go original's names of these keys
 _RENEWAL = "renewal/"  # followed by the certificate's key
+_OPERATION = "operation/"  # followed by the operation's id
 _COMPLETE = "complete"  # there once a leader has read everything from storage; its value is the stamp of that moment
 
 
@@ -92,6 +101,8 @@ class State:
         self.certificates: Table[Certificate] = Table()
         self.tokens: Table[Token] = Table()
         self.renewals: Table[RenewalState] = Table()  # by the certificate's key
+        self.operations: Table[Operation] = Table()  # by id
+        self._open: tuple[Operation, ...] | None = ()
         self.loaded = trio.Event()
 
         self._complete = trio.Event()
@@ -103,6 +114,7 @@ class State:
             self._shared.watch(_CERTIFICATE, self._certificate_changed),
             self._shared.watch(_TOKEN, self._token_changed),
             self._shared.watch(_RENEWAL, self._renewal_changed),
+            self._shared.watch(_OPERATION, self._operation_changed),
             self._shared.watch(_COMPLETE, lambda _key, value: self._complete.set() if value else None),
         ):
             yield
@@ -130,6 +142,29 @@ class State:
                     self._shared.remove(_RENEWAL + key)
             elif state != self.renewals.get(key):
                 self._shared.put(_RENEWAL + key, _encode(renewal_state_to_json(state)))
+
+    @property
+    def open_operations(self) -> tuple[Operation, ...]:
+        """Those that are not over."""
+        if self._open is None:
+            self._open = tuple(one for _, one in self.operations.items() if not one.state.over)
+        return self._open
+
+    def standing(self, certificate: Certificate) -> Standing:
+        """What operations want of this very certificate."""
+        if not (operations := self.open_operations):
+            return UNTOUCHED
+        return standing(operations, certificate, self.renewal(certificate))
+
+    def publish_operation(self, operation: Operation) -> None:
+        """Tell every node about an operation that is in storage. Raises OutcomeUnknown."""
+        with _too_late():
+            self._shared.put(_OPERATION + operation.id, _encode(operation_to_json(operation)))
+
+    def withdraw_operation(self, id: str) -> None:
+        """Tell every node that an operation is gone from storage. Raises OutcomeUnknown."""
+        with _too_late():
+            self._shared.remove(_OPERATION + id)
 
     def publish_token(self, token: Token) -> None:
         """Tell every node about a token that is in storage. Raises OutcomeUnknown."""
@@ -166,6 +201,10 @@ class State:
 
     def _renewal_changed(self, key: str, value: bytes | None) -> None:
         _apply(self.renewals, key.removeprefix(_RENEWAL), value, lambda _, it: renewal_state_from_json(it))
+
+    def _operation_changed(self, key: str, value: bytes | None) -> None:
+        self._open = None  # those who are told of the change see the new ones
+        _apply(self.operations, key.removeprefix(_OPERATION), value, lambda _, it: operation_from_json(it))
 
     def _token_changed(self, key: str, value: bytes | None) -> None:
         _apply(self.tokens, key.removeprefix(_TOKEN), value, token_from_json)

@@ -35,6 +35,11 @@ class CertificateStore:
         self._storage, self._state, self._prefix = storage, state, prefix
         self._cache: OrderedDict[str, StoredCertificate] = OrderedDict()
 
+    @property
+    def state(self) -> State:
+        """What every node knows of the certificates."""
+        return self._state
+
     def knows(self, id: CertificateId) -> bool:
         """Whether there is such a certificate as far as this node's state goes."""
         return self._state.certificates.get(id.key) is not None

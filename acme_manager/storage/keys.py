@@ -7,6 +7,7 @@ Below the mount of the KV engine:
     <certificate_prefix>/<owner>/<issuer>/<name>/<domain>             a named one as early Go versions kept it
     <certificate_prefix>/.acme-manager/orders/<owner>/<…>             an order in flight, `<…>` as for its certificate
     <certificate_prefix>/.acme-manager/accounts/<issuer>              our account at a CA
+    <certificate_prefix>/.acme-manager/operations/<id>                an operation on many certificates
     <certificate_prefix>/.acme-manager/fence                          who leads, in which term, and who votes
     <token_prefix>/<username>/<token id>                              an API token
 
@@ -69,6 +70,17 @@ def account_key(prefix: str, issuer: str) -> str:
     """Where our account at a CA is kept; `prefix` is the certificates'. Raises InvalidRequest."""
     _check_element(issuer, "issuer")
     return f"{clean_prefix(prefix)}/{_OURS}/accounts/{issuer}"
+
+
+def operation_key(prefix: str, operation_id: str) -> str:
+    """Where an operation on many certificates is kept; `prefix` is the certificates'. Raises InvalidRequest."""
+    _check_element(operation_id, "id")
+    return f"{operations_prefix(prefix)}/{operation_id}"
+
+
+def operations_prefix(prefix: str) -> str:
+    """Where all operations are; `prefix` is the certificates'."""
+    return f"{clean_prefix(prefix)}/{_OURS}/operations"
 
 
 def token_key(prefix: str, username: str, token_id: str) -> str:

@@ -66,6 +66,7 @@ async def open_api(
                 "plans": plans,
                 "tokens": opened.tokens,
                 "cleanup": cleanup_of(opened, FixedClock()),
+                "operations": opened.operations,
                 "challenges": opened.challenges,
                 "health": Health({"storage": opened.state.health}),
                 "preflight": preflight(opened),

@@ -30,6 +30,8 @@ from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
+from acme_manager.services.operation_preview import Previewing
+from acme_manager.services.operations import Operations
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
@@ -85,6 +87,7 @@ class World:
     state: State
     issuing: Issuing
     certificates: Certificates
+    operations: Operations
     tokens: Tokens
     challenges: HttpChallenges
     progress: Progress
@@ -146,12 +149,23 @@ async def open_world(
         )
         rate_limits = RateLimits(cluster, state, progress, clock, settings, registry)
         certificates = Certificates(state, issuing, jobs, rate_limits)
+        operations = Operations(
+            cluster=cluster,
+            storage=storage,
+            state=state,
+            previewing=Previewing(
+                state=state, budgets=budgets, settings=settings, seconds_per_order=lambda _issuer: None
+            ),
+            clock=clock,
+            prefix="certificates",
+        )
         reconciler = Reconciler(
             storage=storage,
             state=state,
             jobs=jobs,
             certificates=certificates,
             issuing=issuing,
+            operations=operations,
             certificate_prefix="certificates",
             token_prefix="tokens",
             metrics=ResyncMetrics(registry),
@@ -164,6 +178,7 @@ async def open_world(
             state=state,
             issuing=issuing,
             certificates=certificates,
+            operations=operations,
             tokens=Tokens(storage, state, clock, settings, prefix="tokens"),
             challenges=challenges,
             progress=progress,
