@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
 import attrs
 import trio
@@ -13,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from acme_manager.clock import SystemClock
 from acme_manager.config.model import Config
 from acme_manager.dns import catalogue
-from acme_manager.dns.answers import Sight, see
+from acme_manager.dns.answers import UNSEEN, Sight, see
+from acme_manager.dns.challenge import Record
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.providers import ProviderInfo
@@ -24,6 +26,7 @@ from acme_manager.domain.names import parse_identifier
 from acme_manager.errors import InvalidRequest
 from acme_manager.plugins import PluginMetrics, PluginRunner
 from acme_manager.ports import Challenge
+from acme_manager.storage.vault import open_vault
 from acme_manager.structure import together
 
 Say = Callable[[str], None]
@@ -70,37 +73,64 @@ def parse_target(text: str) -> Target:
     return Target(provider, parse_identifier(domain).base)
 
 
+@attrs.define
+class _Steps:
+    """Says each step with the time that it came at. An observer of the solver: servers are named when they change."""
+
+    say: Say
+    began: float = attrs.field(factory=trio.current_time)
+    shown: dict[Server, str] = attrs.field(factory=dict)
+
+    def tell(self, step: str) -> None:
+        self.say(f"{trio.current_time() - self.began:7.2f} s  {step}")
+
+    def written(self, record: Record) -> None:
+        """See DnsObserver."""
+        by = f", with the credentials '{record.credentials}'" if record.credentials else ""
+        self.tell(f"written by {record.provider}{by}: {record.name} TXT {record.value}")
+
+    def seen(self, _name: str, server: Server, sight: Sight) -> None:
+        """See DnsObserver."""
+        words = "shows it" if sight.complete else sight.words
+        if sight is not UNSEEN and self.shown.get(server) != words:
+            self.shown[server] = words
+            self.tell(f"{server} {words}")
+
+
 async def check_provider(config: Config, text: str, say: Say = print) -> None:
     """`-dns.check PROVIDER:ZONE`: write a record as an order would, see it, remove it, and say each step.
 
-    Raises InvalidRequest, ConfigInvalid and DnsFailed; what was written is removed whatever happens.
+    Whose certificates a set of credentials is for makes no difference here. Raises InvalidRequest, ConfigInvalid,
+    DnsFailed and what storage raises; what was written is removed whatever happens.
     """
-    target, began = parse_target(text), trio.current_time()
-    metrics, registry = DnsMetrics(CollectorRegistry()), _registry().at(config)
-    solvers = DnsSolvers(config.dns, config.environ, metrics, registry, config.dns_credentials)
+    target, steps, metrics = parse_target(text), _Steps(say), CollectorRegistry()
+    sets = {name: attrs.evolve(one, owners=()) for name, one in config.dns_credentials.items()}
+    registry = _registry().at(config)
+    solvers = DnsSolvers(config.dns, config.environ, DnsMetrics(metrics), registry, sets)
+    async with AsyncExitStack() as stack:
+        if any(one.vault or one.env_from for one in sets.values()):
+            solvers.secrets.storage = await stack.enter_async_context(open_vault(config.vault, metrics))
+        await _check(solvers, target, steps)
 
-    def tell(step: str) -> None:
-        say(f"{trio.current_time() - began:7.2f} s  {step}")
 
+async def _check(solvers: DnsSolvers, target: Target, steps: _Steps) -> None:
     token = secrets.token_urlsafe(16)
     challenge = Challenge(parse_identifier(target.domain), "dns-01", token, f"{token}.{secrets.token_urlsafe(32)}")
     solver = solvers.solver(target.provider)
+    solver.observer = steps
     (trace,) = await solver.plan([challenge])
     name, value = trace["name"], trace["value"]
-    tell(f"provider '{target.provider}' is set up; the record of {target.domain} belongs at {name}")
-    tell(f"zone {await solvers.lookup.zone_of(name)}; writing TXT {value}")
+    steps.tell(f"the record of {target.domain} belongs at {name}, in the zone {await solvers.lookup.zone_of(name)}")
     async with solver.presented([trace]):
-        tell("written, and shown by every server that is asked")
-        for server, sight in await _look(solvers.lookup, name, value):
-            tell(f"{server} {'shows it' if sight.complete else sight.words}")
-    tell("removed")
+        steps.tell("every server that is asked shows it" if steps.shown else "no server is asked, as it is configured")
+    steps.tell("removed")
     until = trio.current_time() + _PATIENCE
     after = await _look(solvers.lookup, name, value)
     while any(sight.complete for _, sight in after) and trio.current_time() < until:
         await trio.sleep(_PAUSE)
         after = await _look(solvers.lookup, name, value)
     for server, sight in after:
-        tell(f"{server} {'still shows it: it may be slow to follow' if sight.complete else sight.words}")
+        steps.tell(f"{server} {'still shows it: it may be slow to follow' if sight.complete else sight.words}")
 
 
 async def _look(lookup: Lookup, name: str, value: str) -> list[tuple[Server, Sight]]:

@@ -23,6 +23,7 @@ from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Ti
 from acme_manager.dns.shipped import INTERPRETER, WEB, plugin_file
 from acme_manager.dns.table import lego_providers, own_timing, own_variables
 from acme_manager.dns.turns import Turns
+from acme_manager.errors import DnsFailed
 from acme_manager.plugins import PluginRunner
 
 VERIFIED = {"lego": ("dnsupdate", "exec", "httpreq", "pdns"), "lexicon": ("pdns",)}
@@ -46,7 +47,7 @@ class LegoSource(Source):
         lego = lego_providers().get(name) if self.installed else None
         if lego is None:
             return None
-        shared = {key: environ[key] for key in (*WEB, _RESOLVERS) if environ.get(key)}
+        shared = {key: environ[key] for key in WEB if environ.get(key)} | _resolvers(lookup)
         env = {**shared, **own_variables(lego, environ), "LEGO_PROVIDER": lego.name}
         provider = _provider(self, env, own_timing(lego, environ), lookup)
         return attrs.evolve(provider, holder=Holder()) if lego.in_memory else provider
@@ -89,6 +90,14 @@ class LexiconSource(Source):
         if self.installed or name not in lexicon_providers():
             return ""
         return "lexicon has it: pip install 'acme-manager[lexicon]'"
+
+
+def _resolvers(lookup: Lookup) -> dict[str, str]:
+    """lego finds zones, and follows CNAME records, by the resolvers that we are configured with."""
+    try:
+        return {_RESOLVERS: ",".join(map(str, lookup.resolvers("")))}
+    except DnsFailed:  # /etc/resolv.conf names none; lego will say so, if it needs any
+        return {}
 
 
 def _info(source: LegoSource | LexiconSource, name: str, main: str, variables: tuple[str, ...]) -> ProviderInfo:

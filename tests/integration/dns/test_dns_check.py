@@ -32,11 +32,11 @@ async def test_it_says_where_the_record_belongs_who_shows_it_and_that_it_is_gone
     await check_provider(configured(bind_server), "rfc2136:one.example.test", said.append)
     steps = [line.partition(" s  ")[2] for line in said]
     at = f"({bind_server.address}:{bind_server.port})"
-    assert steps[0] == "provider 'rfc2136' is set up; the record of one.example.test belongs at one.auth.test"
-    assert steps[1].startswith("zone auth.test; writing TXT ")
+    assert steps[0] == "the record of one.example.test belongs at one.auth.test, in the zone auth.test"
+    assert steps[1].startswith("written by rfc2136: one.auth.test TXT ")
     assert steps[2:] == [
-        "written, and shown by every server that is asked",
         f"ns.auth.test {at} shows it",
+        "every server that is asked shows it",
         "removed",
         f"ns.auth.test {at} says that the name does not exist (NXDOMAIN)",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,15 @@ from acme_manager.dns.lexicon import LexiconProvider, lexicon_providers
 from acme_manager.dns.table import lego_providers
 from acme_manager.errors import ConfigInvalid
 
+SPEC = find_spec("lexicon")
+assert SPEC
+PROVIDERS = Path(SPEC.origin or "").parent / "_private" / "providers"
 MAIN = [one for name, one in lexicon_providers().items() if name == one.name]
 
 
 @pytest.mark.parametrize("one", MAIN, ids=lambda one: one.name)
 def test_lexicon_has_the_provider_and_all_of_its_options_and_lego_the_variables(one: LexiconProvider) -> None:
-    source = Path(import_module("lexicon").__file__ or "").parent / "_private" / "providers" / f"{one.lexicon}.py"
-    text = source.read_text()
+    text = (PROVIDERS / f"{one.lexicon}.py").read_text()
     wanted = {*(option.name for option in one.options), *(option.more for option in one.options), *one.fixed} - {""}
     assert {name for name in wanted if f"--{name}" not in text and f"--{name.replace('_', '-')}" not in text} == set()
     lego = lego_providers().get(one.name)

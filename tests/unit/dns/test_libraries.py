@@ -8,16 +8,19 @@ import pytest
 
 from acme_manager.config.model import DnsConfig
 from acme_manager.dns import catalogue
+from acme_manager.dns.lexicon import lexicon_providers
 from acme_manager.dns.libraries import LegoSource, LexiconSource
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.plugin import PluginProvider
 from acme_manager.dns.providers import BuiltIn, Tier
 from acme_manager.dns.registry import Registry
 from acme_manager.dns.shipped import ShippedSource
+from acme_manager.dns.table import lego_providers
 from acme_manager.errors import InvalidRequest
 from tests.integration.dns.shipped import runner
 from tests.unit.dns.pages import dns_providers
 
+DOCS = Path(__file__).parents[3] / "docs"
 LOOKUP = Lookup(DnsConfig(resolvers=(("127.0.0.1", 9),)))
 DO = {"DO_AUTH_TOKEN": "t", "VAULT_TOKEN": "secret", "https_proxy": "http://proxy:3128"}
 
@@ -37,7 +40,12 @@ def env_of(sources: Registry, name: str, environ: dict[str, str]) -> dict[str, s
 def test_lego_is_asked_first_and_lexicon_where_lego_is_not_installed() -> None:
     shared = {"https_proxy": "http://proxy:3128"}
     with_lego = env_of(registry(lego=True, lexicon=True), "digitalocean", DO)
-    assert with_lego == {"DO_AUTH_TOKEN": "t", "LEGO_PROVIDER": "digitalocean", **shared}
+    assert with_lego == {
+        "DO_AUTH_TOKEN": "t",
+        "LEGO_PROVIDER": "digitalocean",
+        "ACME_MANAGER_DNS_RESOLVERS": "127.0.0.1:9",
+        **shared,
+    }
     without = env_of(registry(lego=False, lexicon=True), "digitalocean", DO)
     assert without == {
         "LEXICON_PROVIDER": "digitalocean",
@@ -78,8 +86,20 @@ def test_a_provider_whose_records_go_with_their_process_is_held() -> None:
 
 
 def test_the_page_of_providers_is_made_from_the_tables() -> None:
-    page = Path(__file__).parents[3] / "docs" / "dns-providers.md"
-    assert page.read_text() == dns_providers(), "run scripts/dns-providers"
+    assert (DOCS / "dns-providers.md").read_text() == dns_providers(), "run scripts/dns-providers"
+
+
+def test_the_numbers_in_the_documentation_are_those_of_the_tables() -> None:
+    lego = set(lego_providers().values())
+    lexicon = {one.name for one in lexicon_providers().values()}
+    shared = lexicon & {one.name for one in lego}
+    text = (DOCS / "dns.md").read_text()
+    assert f"{len(lego)} providers" in text
+    assert (
+        f"{len(shared)} of lego's names, and {sum(not one.options for one in lexicon_providers().values())} more"
+        in text
+    )
+    assert f"- {sum(one.in_memory for one in lego)} of lego's providers can remove" in text
 
 
 def test_a_provider_that_needs_an_extra_says_so_and_counts_once() -> None:
