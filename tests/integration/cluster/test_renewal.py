@@ -27,7 +27,7 @@ from tests.parts.cluster import ZONE, Cluster, open_cluster
 from tests.parts.faults import FaultProxy, Forward, Hold, HungUp, Reply
 from tests.parts.node import Node
 
-LIFE = 24  # seconds
+LIFE = 22  # seconds
 CERTIFICATES = 5
 EARLY = 0.15  # of the window
 METADATA = "/api/v1/certificate/metadata"
@@ -83,7 +83,7 @@ async def test_certificates_stay_valid_while_leaders_die_in_the_middle_of_renewi
                 (cluster.to_bao, rf"{WRITES}\.acme-manager/orders/", Hold(after=True)),
             ):
                 await kill_the_leader(cluster, proxy, moment, fault)
-            await eventually(partial(all_renewed, cluster.nodes[0], 2), within=LIFE)
+            await eventually(partial(all_renewed, cluster.nodes[0]), within=LIFE)
         await eventually(partial(at_rest, cluster, book, domains), within=10)
         assert [wrong for one in watchers for wrong in one.refused] == []
         assert all(one.answered > LIFE for one in watchers)
@@ -121,8 +121,10 @@ async def kill_the_leader(cluster: Cluster, proxy: FaultProxy, moment: str, faul
     await cluster.start(leader)
 
 
-async def all_renewed(node: Node, times: int) -> bool:
-    return all(one.get("renewal_count", 0) >= times for one in await metadata(node))
+async def all_renewed(node: Node) -> bool:
+    """Each of them, and on average twice."""
+    counts = [one.get("renewal_count", 0) for one in await metadata(node)]
+    return min(counts) >= 1 and sum(counts) >= 2 * CERTIFICATES
 
 
 async def at_rest(cluster: Cluster, book: OrderBook, domains: list[str]) -> bool:
