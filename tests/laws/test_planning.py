@@ -73,7 +73,8 @@ def test_a_plan_is_never_too_late_and_in_a_welcome_time_unless_it_says_so(
         later = now + (planned.due - now) / 2
         again = plan(certificate, state, policy, later)
         assert again is not None
-        assert again == planned or (again.due <= now and calendar.against(later) is None)
+        same = (again.due, again.code) == (planned.due, planned.code)  # another thing may be in the way by then
+        assert same or (again.due <= now and calendar.against(later) is None)
 
 
 @given(st.data(), certificates())
