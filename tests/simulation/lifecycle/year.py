@@ -223,7 +223,7 @@ class _Year:
 
 
 _REASONS = (
-    ("asked for", "forced"),
+    ("earlier process", "resumed"),
     ("failed", "retry"),
     ("could not be tried", "retry"),
     ("not later than", "last moment"),
