@@ -60,7 +60,7 @@ class Ground:
     def of(cls, config: Config, flags: Flags, sources: Sources, hangup: Bell) -> Ground:
         """With a registry of its own."""
         registry, clock = new_registry("server"), SystemClock()
-        plugins = PluginRunner(PluginMetrics(registry))
+        plugins = PluginRunner(PluginMetrics(registry), clock)
         providers = Registry(sources_of(plugins)).at(config)
         return cls(
             flags=flags,

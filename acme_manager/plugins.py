@@ -1,11 +1,12 @@
 """Run the configuration's plugins (guide, "Plugin System"): with their checksum, time limit and environment.
 
-What a plugin writes to its standard error goes to our log, without the values of its environment, and to nobody else.
+What a plugin writes goes to our log, without the values of its environment, and to nobody else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import attrs
 import structlog
@@ -13,14 +14,17 @@ import trio
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from acme_manager.config.model import Plugin
-from acme_manager.confined import Completed, OutputTooLarge, Program, ProgramRefused, run_confined
+from acme_manager.confined.program import Program, ProgramRefused
+from acme_manager.confined.run import STDERR_KEPT, Completed, OutputTooLarge, run_confined
 from acme_manager.errors import AcmeManagerError
+from acme_manager.ports import Clock
 
 _log = structlog.get_logger(__name__)
 
 _GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _SHORTEST_SECRET = 4  # shorter values would mask half of the log
+_LOGGED = 8192  # characters of standard output, the last ones
 
 
 class PluginFailed(AcmeManagerError):
@@ -49,7 +53,7 @@ class LastRun:
     """How a plugin's latest run went, for people."""
 
     action: str
-    at: float  # trio.current_time()
+    at: datetime  # when it began
     seconds: float
     outcome: str  # as the metric's `exit_code`
 
@@ -57,8 +61,8 @@ class LastRun:
 class PluginRunner:
     """Starts plugins. One for the whole program: it counts their runs, and remembers the latest of each."""
 
-    def __init__(self, metrics: PluginMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: PluginMetrics, clock: Clock) -> None:
+        self._metrics, self._clock = metrics, clock
         self.last_runs: dict[str, LastRun] = {}
 
     async def run(
@@ -85,7 +89,7 @@ class PluginRunner:
             limits=plugin.limits,
             interpreter=tuple(interpreter),
         )
-        began, outcome = trio.current_time(), "cancelled"
+        at, began, outcome = self._clock.now(), trio.current_time(), "cancelled"
         try:
             with trio.fail_after(plugin.timeout):
                 done = await run_confined(program, arguments, env=plugin.env, stdin=stdin, grace=_GRACE)
@@ -103,14 +107,24 @@ class PluginRunner:
             seconds = trio.current_time() - began
             self._metrics.runs.labels(plugin.name, action, outcome).inc()
             self._metrics.seconds.labels(plugin.name, action).observe(seconds)
-            self.last_runs[plugin.name] = LastRun(action, began, seconds, outcome)
-        self._report(plugin, action, done)
+            self.last_runs[plugin.name] = LastRun(action, at, seconds, outcome)
+        _report(plugin, action, done)
         return done
 
-    def _report(self, plugin: Plugin, action: str, done: Completed) -> None:
-        log = _log.warning if done.returncode else _log.debug
-        stderr = masked(done.stderr.decode(errors="replace"), plugin.env).strip()
-        log("plugin ended", plugin=plugin.name, action=action, exit_code=done.returncode, stderr=stderr)
+
+def _report(plugin: Plugin, action: str, done: Completed) -> None:
+    stdout, stderr = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
+    if len(done.stderr) >= STDERR_KEPT:
+        stderr = stderr.partition("\n")[2]  # half of a secret would not be known for one
+    log = _log.warning if done.returncode else _log.debug
+    log(
+        "plugin ended",
+        plugin=plugin.name,
+        action=action,
+        exit_code=done.returncode,
+        stdout=masked(stdout, plugin.env)[-_LOGGED:].strip(),
+        stderr=masked(stderr, plugin.env).strip(),
+    )
 
 
 def masked(text: str, env: Mapping[str, str]) -> str:
