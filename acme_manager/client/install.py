@@ -1,8 +1,9 @@
 """Install a version of a certificate: all of its files at once, or none.
 
 Every public name (`example.com.crt`, `example.com.key`, …) is a link through one and the same link, `current`, to the
-folder of a version. A new version is written beside, flushed to disk and then switched to by one rename, so that no
-reader sees files of two versions by the names it knows, whenever the agent or the host dies.
+folder of a version. A new version is written beside and flushed to disk; names that it is the first to have get links
+that lead nowhere yet; then one rename of `current` switches all names at once, so that they never show files of two
+versions, whenever the agent or the host dies.
 
 Plain files that are there already, of the Go original or put there by hand, first become a version of their own: each
 is replaced by a link to the same content, and only then `current` moves.
@@ -96,7 +97,7 @@ def roll_back(paths: Paths) -> bool:
         earlier = [number for number in _numbers(paths.versions) if present is not None and number < present]
         if not earlier:
             return False
-        _switch(paths, max(earlier))
+        _show(paths, max(earlier))
     except OSError as error:
         raise InstallRefused(f"{error.filename or paths.versions}: {error.strerror}") from error
     return True
@@ -117,20 +118,28 @@ def remove(paths: Paths) -> list[Path]:
 
 def _install(paths: Paths, files: list[NewFile], ownership: Ownership, folder_mode: int) -> None:
     for folder in {paths.versions, *(one.public.parent for one in files)}:
-        folder.mkdir(parents=True, exist_ok=True, mode=folder_mode)
-    _tidy(paths.versions)
+        _make_folder(folder, folder_mode)
+    _tidy(paths)
     _adopt(paths)
-    before, new = _present(paths), _write_version(paths.versions, files, ownership)
-    _switch(paths, new)
-    for one in files:
-        _link(paths, one.public)
-    wanted = {one.public for one in files}
-    for public in paths.every():
-        if public not in wanted and _is_ours(paths, public):
-            public.unlink()
+    new = _write_version(paths.versions, files, ownership)
     for number in _numbers(paths.versions):
-        if number not in {new, before}:  # what was in use until now is what to go back to
+        # What is in use until now is what to go back to. Others go before the switch: a version that was given up
+        # must not be there to go back to, should this be cut short.
+        if number not in {new, _present(paths)}:
             shutil.rmtree(paths.versions / str(number))
+    _show(paths, new)
+
+
+def _show(paths: Paths, number: int) -> None:
+    """Let the public names lead to a version, all at once, and take those away that it has no file for."""
+    shown = [public for public in paths.every() if (paths.versions / str(number) / public.name).is_file()]
+    for public in shown:
+        _link(paths, public)
+    _switch(paths, number)
+    for public in paths.every():
+        if public not in shown and _is_ours(paths, public):
+            with suppress(OSError):  # it leads nowhere any more; the next installation tries again
+                public.unlink()
 
 
 def _adopt(paths: Paths) -> None:
@@ -156,7 +165,8 @@ def _write_version(versions: Path, files: Collection[NewFile], ownership: Owners
     label = _label(files)
     number = max(_numbers(versions), default=0) + 1
     folder = versions / f".new-{number}"
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    folder.chmod(0o755)  # whatever the umask: the files have modes of their own
     for one in files:
         target = folder / one.public.name
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -193,11 +203,15 @@ def _link(paths: Paths, public: Path) -> None:
 
 
 def _replace_link(link: Path, target: str) -> None:
-    temporary = link.with_name(f".{link.name}.new")
+    temporary = _temporary(link)
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)
     _flush(link.parent)
+
+
+def _temporary(link: Path) -> Path:
+    return link.with_name(f".{link.name}.new")
 
 
 def _is_ours(paths: Paths, public: Path) -> bool:
@@ -218,10 +232,13 @@ def _numbers(versions: Path) -> list[int]:
     return [int(one.name) for one in versions.iterdir() if one.name.isdecimal()] if versions.is_dir() else []
 
 
-def _tidy(versions: Path) -> None:
+def _tidy(paths: Paths) -> None:
     """Remove what an installation left that was cut short."""
-    for left in versions.glob(".new-*"):
+    for left in paths.versions.glob(".new-*"):
         shutil.rmtree(left)
+    for link in (*paths.every(), paths.current):
+        if _temporary(link).is_symlink():
+            _temporary(link).unlink()
 
 
 def _label(files: Iterable[NewFile]) -> bytes | None:
@@ -243,6 +260,16 @@ def _set_label(target: Path, label: bytes) -> None:
     except OSError as error:
         if error.errno not in _NO_LABEL:
             raise
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """Make a folder and those above it that are missing, each with this mode and each on disk before what is in it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, mode)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(mode)
+    _flush(folder.parent)
 
 
 def _flush(folder: Path) -> None:
