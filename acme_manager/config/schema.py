@@ -22,7 +22,7 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
-from acme_manager.config import dns, http_stores, readers
+from acme_manager.config import dns, http_stores, plugins, readers
 from acme_manager.config.document import Steps
 from acme_manager.config.model import Common, IssuerConfig, Plugin, VaultConfig
 from acme_manager.config.readers import Reader
@@ -41,12 +41,7 @@ def _store(given: tuple[object, Any]) -> http_stores.HttpStoreConfig | None:
 _DAY = 86400.0
 _COUNT, _WAIT = readers.whole(1, 1000), readers.seconds(0.001, 3600)
 _READERS: dict[type, Mapping[str, Reader]] = {
-    Plugin: {
-        "name": readers.filled,
-        "path": readers.absolute,
-        "checksum": readers.checksum,
-        "timeout": readers.seconds(1, 3600),
-    },
+    Plugin: plugins.READERS,
     Common: {
         "api_key_hash": readers.api_key_hash,
         "cert_days_renewal": readers.renewal_window,
@@ -92,7 +87,7 @@ _READERS: dict[type, Mapping[str, Reader]] = {
         "ca_file": readers.certificates,
     },
 }
-_NOT_IN_FILE: Mapping[type, set[str]] = {
+_NOT_IN_FILE: dict[type, set[str]] = {
     IssuerConfig: {"name"},
     VaultConfig: {"namespace"},
     **dns.NOT_IN_FILE,
@@ -110,6 +105,15 @@ _NEEDED = {
     "secret_engine": "where a KV version 2 engine is mounted, like secret",
     "certificate_prefix": "the path of certificates inside the engine, like certificates",
 }
+
+
+def register(
+    section: type[attrs.AttrsInstance], readers: Mapping[str, Reader], needed: Mapping[str, str] | None = None
+) -> None:
+    """Teach this module a section of another program's file; `needed` says what a key without a default is for."""
+    _READERS[section] = readers
+    _NEEDED.update(needed or {})
+    _CONVERTER.register_structure_hook(section, _section_hook(_CONVERTER, section))
 
 
 def keys_of(section: type[attrs.AttrsInstance]) -> list[str]:
