@@ -61,10 +61,11 @@ def test_it_may_come_in_a_few_records_but_not_in_many() -> None:
     [
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x00\x00",
-        in_records(b"\x02" + HELLO[6:], 10**4),  # another message
-        in_records(b"\x01\xff\xff\xff" + HELLO[9:], 10**4),  # longer than any
-        in_records(HELLO[5:6] + (20).to_bytes(3, "big") + HELLO[9:29], 10**4),  # cut short
+        in_records(b"\x02" + HELLO[6:], 10**4),
+        in_records(b"\x01\xff\xff\xff" + HELLO[9:], 10**4),
+        in_records(HELLO[5:6] + (20).to_bytes(3, "big") + HELLO[9:29], 10**4),
     ],
+    ids=["plain HTTP", "empty record", "another message", "longer than any", "cut short"],
 )
 def test_what_is_no_such_message_is_no_such_message(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
