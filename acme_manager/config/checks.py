@@ -5,13 +5,11 @@ These work on what the file says, not on what was made of it, so that one wrong 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
-from acme_manager.config import readers
+from acme_manager.config import plugins, readers
 from acme_manager.config.dns import AUTO, zone_name
 from acme_manager.config.http_stores import NEEDED
 from acme_manager.config.model import Common
@@ -31,18 +29,8 @@ def common(raw: dict[Any, Any], *, allow_unverified_plugins: bool) -> Iterator[P
         if type(code) is int and not 400 <= code <= 599:
             yield ("http_client_retry_status_code", index), "must be an HTTP error status, between 400 and 599"
     yield from _ring_keys(raw)
-    plugins = raw.get("plugins")
-    names: set[object] = set()
-    for index, plugin in enumerate(plugins if isinstance(plugins, list) else ()):
-        if not isinstance(plugin, dict):
-            continue
-        name = plugin.get("name")
-        if isinstance(name, str):
-            if name in names:
-                yield ("plugins", index, "name"), "is the name of another plugin too; names must be unique"
-            names.add(name)
-        for steps, message in _plugin(plugin, allow_unverified=allow_unverified_plugins):
-            yield ("plugins", index, *steps), message
+    for steps, message in plugins.check(raw.get("plugins"), allow_unverified=allow_unverified_plugins):
+        yield ("plugins", *steps), message
 
 
 def _ring_keys(raw: dict[Any, Any]) -> Iterator[Problem]:
@@ -50,28 +38,6 @@ def _ring_keys(raw: dict[Any, Any]) -> Iterator[Problem]:
     for index, key in enumerate(keys if isinstance(keys, list) else ()):
         if isinstance(key, str) and not readers.is_ring_key(key):
             yield ("ring_keys", index), "must be 16, 24 or 32 bytes in base64: openssl rand -base64 32 makes one"
-
-
-def _plugin(raw: dict[Any, Any], *, allow_unverified: bool) -> Iterator[Problem]:
-    checksum, path = raw.get("checksum"), raw.get("path")
-    if checksum in (None, "") and not allow_unverified:
-        yield (
-            ("checksum",),
-            "is missing: the SHA-256 of the file in hex (sha256sum FILE); -allow-unverified-plugins accepts none",
-        )
-    if not isinstance(path, str) or not path or "\0" in path:
-        return
-    try:
-        with Path(path).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        yield ("path",), f"can't be read: {error.strerror}"
-        return
-    try:
-        if checksum not in (None, "") and readers.checksum(checksum) != found:
-            yield ("checksum",), f"does not match the file, whose SHA-256 is {found}: make sure that nobody changed it"
-    except ValueError:
-        return  # said where the value is read
 
 
 def issuer(name: str, raw: dict[Any, Any], named: Collection[Any]) -> Iterator[Problem]:

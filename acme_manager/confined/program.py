@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pwd
 import stat
@@ -46,8 +47,8 @@ class Program:
         return account if account and account.pw_uid != os.geteuid() else None
 
 
-def open_program(path: Path) -> int:
-    """A descriptor of a regular file, opened without waiting for anything. Raises OSError, and ProgramRefused."""
+def open_program(path: Path) -> io.BufferedReader:
+    """Open a regular file without waiting for anything. Raises OSError, and ProgramRefused."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for its writer
     try:
         found = os.fstat(descriptor)
@@ -57,10 +58,10 @@ def open_program(path: Path) -> int:
             raise ProgramRefused(f"{path} is not executable; chmod +x makes it so")
         if found.st_size > _LARGEST:
             raise ProgramRefused(f"{path} is larger than {_LARGEST >> 20} MiB")
+        return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
 
 
 def checked_copy(program: Program, folder: Path) -> tuple[Path, Path]:
@@ -99,7 +100,7 @@ def checked_copy(program: Program, folder: Path) -> tuple[Path, Path]:
 def _copy(program: Program, copy: Path) -> str:
     """Returns the SHA-256 of what was copied. A caller that is cancelled does not wait for the end of a large file."""
     digest, copied = hashlib.sha256(), 0
-    with open(open_program(program.path), "rb") as source, copy.open("xb") as target:
+    with open_program(program.path) as source, copy.open("xb") as target:
         while chunk := source.read(_CHUNK):
             trio.from_thread.check_cancelled()
             if not copied and not program.interpreter:

@@ -147,6 +147,7 @@ def test_an_accepted_plugin_without_checksum_is_warned_of(
 ) -> None:
     plugin = config.parent / "plugin"
     plugin.write_text("#!/bin/sh\n")
+    plugin.chmod(0o755)
     config.write_text(CONFIG.replace("common: {", f"common: {{plugins: [{{name: p, path: {plugin}}}], "))
     assert server.main([]) == 1
     capsys.readouterr()

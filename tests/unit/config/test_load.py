@@ -115,6 +115,7 @@ def file(tmp_path: Path) -> File:
 def plugin(tmp_path: Path) -> Path:
     path = tmp_path / "plugin"
     path.write_bytes(b"#!/bin/sh\n")
+    path.chmod(0o755)
     return path
 
 
