@@ -5,6 +5,8 @@ Below the mount of the KV engine:
     <certificate_prefix>/<owner>/<issuer>/<domain>                    a certificate
     <certificate_prefix>/<owner>/<name>                               a named certificate
     <certificate_prefix>/<owner>/<issuer>/<name>/<domain>             a named one as early Go versions kept it
+    <certificate_prefix>/<owner>/.acme-manager/keys/by-issuer/<issuer>/<domain>   an agent's backup of a key,
+    <certificate_prefix>/<owner>/.acme-manager/keys/by-name/<name>                of a named certificate
     <certificate_prefix>/.acme-manager/orders/<owner>/<…>             an order in flight, `<…>` as for its certificate
     <certificate_prefix>/.acme-manager/accounts/<issuer>              our account at a CA
     <certificate_prefix>/.acme-manager/operations/<id>                an operation on many certificates
@@ -48,6 +50,16 @@ def old_named_key(prefix: str, certificate_id: CertificateId) -> str:
         _check_element(getattr(certificate_id, part), part)
     owner, issuer = certificate_id.owner, certificate_id.issuer
     return f"{clean_prefix(prefix)}/{owner}/{issuer}/{certificate_id.name}/{certificate_id.domain}"
+
+
+def backup_key(prefix: str, certificate_id: CertificateId) -> str:
+    """Where an agent keeps a certificate's key. Raises InvalidRequest.
+
+    It lies below its owner, for policies that let a host see no other owner's secrets, and deeper than any certificate.
+    """
+    _check_id(certificate_id)
+    owner, below = certificate_id.key.split("/", 1)
+    return f"{clean_prefix(prefix)}/{owner}/{_OURS}/keys/by-{'name' if certificate_id.name else 'issuer'}/{below}"
 
 
 def order_key(prefix: str, certificate_id: CertificateId) -> str:

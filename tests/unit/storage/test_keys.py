@@ -32,6 +32,18 @@ def test_orders_lie_below_the_certificates() -> None:
     assert keys.order_key("certificates", UNNAMED).startswith(keys.orders_prefix("certificates") + "/")
 
 
+def test_backups_of_keys_lie_below_their_owner_and_are_taken_for_no_certificates() -> None:
+    places = [keys.backup_key("/certificates/", one) for one in (UNNAMED, NAMED)]
+    assert places == [
+        "certificates/team/.acme-manager/keys/by-issuer/letsencrypt/*.example.com",
+        "certificates/team/.acme-manager/keys/by-name/shop",
+    ]
+    for key in places:
+        assert keys.certificate_id_from_key("certificates", key) is None
+        assert keys.old_named_id_from_key("certificates", key) is None
+        assert keys.order_id_from_key("certificates", key) is None
+
+
 def test_accounts_lie_below_the_certificates_and_are_taken_for_none() -> None:
     key = keys.account_key("/certificates/", "letsencrypt")
     assert key == "certificates/.acme-manager/accounts/letsencrypt"
