@@ -125,7 +125,7 @@ async def nothing_overdue(node: Node) -> bool:
 
 async def all_renewed(node: Node) -> bool:
     """Each of them, and most of them again."""
-    counts = [one.get("renewal_count", 0) for one in await metadata(node)]
+    counts = [int(one.get("renewal_count", 0)) for one in await metadata(node)]
     return min(counts) >= 1 and sum(counts) > 1.5 * CERTIFICATES
 
 
