@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import structlog
 import trio
 
+from acme_manager.client.backup import Backup
 from acme_manager.client.formats import Parts
 from acme_manager.client.keys import made_for, new_key, signing_request
 from acme_manager.client.manager import Manager
@@ -31,18 +32,6 @@ _threads = trio.CapacityLimiter(4)
 
 class StepFailed(AcmeManagerError):
     """A step can't be done; the message says what would help."""
-
-
-class Backup(Protocol):
-    """Where keys are kept besides this host. Both raise AcmeManagerError."""
-
-    async def load(self, certificate: Certificate) -> str | None:
-        """The key in PEM, None when there is none."""
-        ...
-
-    async def save(self, stored: StoredCertificate, key: str) -> None:
-        """Keep a certificate and its key."""
-        ...
 
 
 @attrs.frozen(kw_only=True)

@@ -192,6 +192,14 @@ def _in_our_words(read: Any) -> readers.Reader:
     return reader
 
 
+def _domain(value: Any) -> str:
+    """As the server spells it: in lower case, and in ASCII."""
+    try:
+        return parse_identifier(readers.text(value)).value
+    except InvalidRequest as error:
+        raise ValueError(str(error)) from None
+
+
 def _statuses(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise ValueError(f"must be a list, not {readers.kind_of(value)}")
@@ -236,7 +244,7 @@ register(
 register(
     Wanted,
     {
-        "domain": _in_our_words(parse_identifier),
+        "domain": _domain,
         "issuer": _in_path,
         "name": _in_path,
         "san": _in_our_words(parse_san),

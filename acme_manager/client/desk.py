@@ -17,7 +17,7 @@ from acme_manager.client.flags import ClientFlags
 from acme_manager.client.manager import Manager, open_manager
 from acme_manager.client.model import Common
 from acme_manager.client.plan import Unknown
-from acme_manager.client.run import OK, UNREACHABLE, Runner
+from acme_manager.client.run import OK, UNREACHABLE, Runner, identity_of
 from acme_manager.client.screen import installed_state, row_of, show_rows, show_steps
 from acme_manager.domain.certificate import Certificate, stored_to_json
 from acme_manager.errors import NotFound, Rejected
@@ -70,7 +70,7 @@ class Desk:
         async with self._manager() as manager:
             found = await self._found(manager, names)
         now = self.runner.clock.now()
-        show_rows([row_of(_identity(one), one, now) for one in found], as_json=self._flags.json)
+        show_rows([row_of(identity_of(one), one, now) for one in found], as_json=self._flags.json)
         return OK
 
     async def get(self, names: Names) -> int:
@@ -89,9 +89,9 @@ class Desk:
         """Have certificates renewed now."""
         async with self._manager() as manager:
             for one in await self._found(manager, _needed(names)):
-                with Console(stderr=True).status(f"renewing {_identity(one)} …"):
+                with Console(stderr=True).status(f"renewing {identity_of(one)} …"):
                     renewed = (await manager.renew(one)).certificate
-                _print(f"{_identity(one)} renewed: expires {renewed.expires}, serial {renewed.serial}")
+                _print(f"{identity_of(one)} renewed: expires {renewed.expires}, serial {renewed.serial}")
         return OK
 
     async def revoke(self, names: Names) -> int:
@@ -99,9 +99,9 @@ class Desk:
         async with self._manager() as manager:
             found = await self._found(manager, _needed(names))
             for one in found:
-                self._confirm(_identity(one))
+                self._confirm(identity_of(one))
                 await manager.delete(one, revoke=True)
-                _print(f"{_identity(one)} revoked and deleted")
+                _print(f"{identity_of(one)} revoked and deleted")
         return OK
 
     def _confirm(self, identity: str) -> None:
@@ -116,10 +116,10 @@ class Desk:
         """Those of the server that are meant: by name, by `issuer/domain`, or by a domain that only one has."""
         listed = await manager.certificates()
         if not names:
-            return sorted(listed, key=_identity)
+            return sorted(listed, key=identity_of)
         found = []
         for name in names:
-            fits = [one for one in listed if _identity(one) == name] or [one for one in listed if one.domain == name]
+            fits = [one for one in listed if identity_of(one) == name] or [one for one in listed if one.domain == name]
             if len(fits) != 1:
                 what = "no certificate" if not fits else "more than one certificate"
                 raise NotFound(f"the server has {what} '{name}': `list` shows the names to use")
@@ -150,10 +150,6 @@ COMMANDS: Mapping[str, Callable[[Desk, Names], Awaitable[int]]] = {
     "revoke": Desk.revoke,
 }
 """What people can ask for, by what they type."""
-
-
-def _identity(certificate: Certificate) -> str:
-    return certificate.name or f"{certificate.issuer}/{certificate.domain}"
 
 
 def _needed(names: Names) -> Names:

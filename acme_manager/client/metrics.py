@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from acme_manager.domain.certificate import Certificate, split_labels
 from acme_manager.domain.gotime import parse_time
 from acme_manager.metrics import PREFIX
+from acme_manager.storage.metrics import StorageMetrics
 
 FULL, PULL = 1, 2
 _DAY = 86400.0
@@ -47,6 +48,7 @@ class ClientMetrics:
             "name",
             "domain",
         )
+        self.storage = StorageMetrics.register(registry)
         self.expiry = _Expiry(now)
         registry.register(self.expiry)
 

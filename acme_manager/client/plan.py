@@ -123,7 +123,7 @@ def plan_pull(situation: Situation) -> list[Step]:
         return [_keep(one, f"the server's certificates are not known: {server.why}") for one in situation.disk]
     wanted = situation.config.wanted
     return [
-        _files(wanted.get(identity), present, situation.disk.get(identity, NOTHING), backup=True)
+        _files(identity, wanted.get(identity), present, situation.disk.get(identity, NOTHING), backup=True)
         for identity, present in server.items()
     ]
 
@@ -169,7 +169,7 @@ def _one(common: Common, wanted: Wanted, present: Certificate | None, disk: OnDi
         )
     if not common.certificate_deploy:
         return _keep(identity, "up to date on the server, and no files are wanted here", wanted, present)
-    return _files(wanted, present, disk, backup=common.certificate_backup)
+    return _files(identity, wanted, present, disk, backup=common.certificate_backup)
 
 
 def _creation(common: Common, wanted: Wanted, disk: OnDisk) -> Step:
@@ -191,9 +191,8 @@ def _usable(common: Common, disk: OnDisk) -> bool:
     return disk.key is Part.PRESENT or (common.certificate_backup and not common.certificate_deploy)
 
 
-def _files(wanted: Wanted | None, present: Certificate, disk: OnDisk, *, backup: bool) -> Step:
+def _files(identity: str, wanted: Wanted | None, present: Certificate, disk: OnDisk, *, backup: bool) -> Step:
     """What the files on disk need. The server's record of the certificate is right."""
-    identity = present.name or f"{present.issuer}/{present.domain}"
 
     def step(action: Action, reason: str, *, new_key: bool = False) -> Step:
         return Step(action=action, identity=identity, reason=reason, wanted=wanted, present=present, new_key=new_key)

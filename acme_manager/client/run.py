@@ -13,6 +13,7 @@ import trio
 
 from acme_manager.client.access import access, retries
 from acme_manager.client.apply import Done, Hand
+from acme_manager.client.backup import Backup
 from acme_manager.client.config import load_client
 from acme_manager.client.flags import ClientFlags
 from acme_manager.client.hooks import Hooks
@@ -24,8 +25,10 @@ from acme_manager.client.observe import Subject, observe
 from acme_manager.client.plan import Action, OnDisk, Situation, Step, Unknown, plan, plan_pull
 from acme_manager.client.record import Entry
 from acme_manager.domain.certificate import Certificate
-from acme_manager.errors import ConfigInvalid
+from acme_manager.domain.names import parse_identifier
+from acme_manager.errors import ConfigInvalid, InvalidRequest
 from acme_manager.ports import Clock
+from acme_manager.storage.vault import open_vault
 from acme_manager.structure import together
 
 _log = structlog.get_logger(__name__)
@@ -52,6 +55,7 @@ class View:
     config: ClientConfig
     manager: Manager
     notebook: Notebook
+    backup: Backup | None
     situation: Situation
     steps: Sequence[Step]
 
@@ -84,7 +88,7 @@ class Runner:
         config = await trio.to_thread.run_sync(self._config)
         way = await trio.to_thread.run_sync(partial(access, self.flags, self.environ, config.common))
         notebook = await open_notebook(config.common)
-        async with open_manager(way, retries(config.common)) as manager:
+        async with open_manager(way, retries(config.common)) as manager, self._backup(config) as backup:
             server = await self._server(manager)
             disk = await trio.to_thread.run_sync(partial(self._disk, config, server, notebook))
             situation = Situation(
@@ -100,7 +104,17 @@ class Runner:
                 steps += forgotten(situation, steps)
             if not forced:
                 steps = [_unless_given_up(step, situation.record.get(step.identity)) for step in steps]
-            yield View(config=config, manager=manager, notebook=notebook, situation=situation, steps=steps)
+            yield View(
+                config=config, manager=manager, notebook=notebook, backup=backup, situation=situation, steps=steps
+            )
+
+    @asynccontextmanager
+    async def _backup(self, config: ClientConfig) -> AsyncIterator[Backup | None]:
+        if config.vault is None or not (config.common.certificate_backup or self.flags.pull_only):
+            yield None
+            return
+        async with open_vault(config.vault, self.metrics.storage) as storage:
+            yield Backup(storage=storage, prefix=config.vault.certificate_prefix)
 
     def _config(self) -> ClientConfig:
         loaded = load_client(Path(self.flags.config_path), self.environ)
@@ -118,7 +132,7 @@ class Runner:
         found: dict[str, Certificate] = {}
         for one in listed:
             if all(map(_fits_into_a_path, (one.name or "-", one.issuer, one.domain))):
-                found[one.name or f"{one.issuer}/{one.domain}"] = one
+                found[identity_of(one)] = one
             else:
                 _log.warning("certificate ignored, its name would lead out of the folder", name=one.id.key)
         self.metrics.expiry.certificates = found
@@ -169,6 +183,7 @@ class Runner:
             notebook=view.notebook,
             metrics=self.metrics,
             clock=self.clock,
+            backup=view.backup,
             pull=self.flags.pull_only,
         )
         first = [step for step in view.steps if step.action not in _LAST]
@@ -221,6 +236,16 @@ def _unless_given_up(step: Step, entry: Entry | None) -> Step:
         return step
     reason = "the server's version was rolled back, since a command failed with it; SIGUSR1 tries it again"
     return attrs.evolve(step, action=Action.KEEP, reason=reason)
+
+
+def identity_of(certificate: Certificate) -> str:
+    """As the configuration's (`Wanted.identity`): domains as our server spells them, whatever others do."""
+    if certificate.name:
+        return certificate.name
+    try:
+        return f"{certificate.issuer}/{parse_identifier(certificate.domain).value}"
+    except InvalidRequest:
+        return f"{certificate.issuer}/{certificate.domain}"
 
 
 def _fits_into_a_path(part: str) -> bool:

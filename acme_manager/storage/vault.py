@@ -31,15 +31,16 @@ Answer = Mapping[str, Any]
 
 @asynccontextmanager
 async def open_vault(
-    config: VaultConfig, registry: CollectorRegistry, *, io_timeout: float = 5.0, connections: int = 4
+    config: VaultConfig, counted: CollectorRegistry | StorageMetrics, *, io_timeout: float = 5.0, connections: int = 4
 ) -> AsyncIterator[VaultStorage]:
     """The store, kept logged in for the length of the block; its token is revoked at the end.
 
     Vault may be away or refuse the login: the block starts all the same, and operations say what is wrong until it
     is right. `io_timeout` bounds connecting, and then each silence, in seconds: keep it shorter than callers' scopes.
+    Who opens it again and again brings the counters, which can be registered once only.
     """
     transport = Transport(config, io_timeout=io_timeout, connections=connections)
-    metrics = StorageMetrics.register(registry)
+    metrics = counted if isinstance(counted, StorageMetrics) else StorageMetrics.register(counted)
     login = Login(config, transport, metrics)
     try:
         async with background(login.keep_logged_in):
