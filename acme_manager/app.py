@@ -72,13 +72,16 @@ async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Runnin
     ):
         node = assemble(ground, storage, ring, keeper)
         leading, following = partial(ring.whenever_leading, node.reign), partial(node.state.catch_up, ring)
+        closing = partial(node.services.changes.close_when, stopping)
         with (
             node.state.following(),
             node.budgets.following(),
             node.services.attempts.following(),
+            node.services.changes.following(),
+            node.services.reports.following(),
             node.services.progress.watched_by(_log_step),
         ):
-            async with background(leading, following, *node.workers), trio.open_nursery() as api:
+            async with background(leading, following, closing, *node.workers), trio.open_nursery() as api:
                 validation = TlsChallenges(ring, ring.leads).certificate
                 app = build_app(node.services, ApiSettings.from_flags(flags), forwarder)
                 urls = await api.start(partial(serve_api, app, flags, stopping=stopping, validation=validation))

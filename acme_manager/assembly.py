@@ -18,6 +18,7 @@ from acme_manager.services.budgets import Budgets
 from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.changes import Changes
 from acme_manager.services.cleanup import Cleanup
 from acme_manager.services.cleanup_notes import CleanupNotes
 from acme_manager.services.cleanup_survey import Survey, rules_of
@@ -41,6 +42,7 @@ from acme_manager.services.reconfiguring import Follower
 from acme_manager.services.reign import Reign
 from acme_manager.services.renewal_metrics import RenewalMetrics
 from acme_manager.services.renewals import Renewals
+from acme_manager.services.reports import Reports
 from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.revoking import Revoking
 from acme_manager.services.spool import Spool
@@ -79,7 +81,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     state, progress, jobs, prefix = State(ring), Progress(), Jobs(), config.vault.certificate_prefix
     solvers.secrets.storage = storage
     attempts = Attempts(ring, progress, clock)
-    counters = Counters(ring, state, progress, clock)
+    counters, reports = Counters(ring, state, progress, clock), Reports(ring, clock)
     budgets = Budgets(settings, ring, clock)
     BudgetCollector.on(registry, budgets)
     issuing = Issuing(
@@ -168,8 +170,10 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         issuer_findings=findings,
         progress=progress,
         attempts=attempts,
+        changes=Changes(state, clock),
+        reports=reports,
         counters=counters,
-        inventory=Inventory(state, counters, plans, clock),
+        inventory=Inventory(state, counters, plans, reports, clock),
         rate_limits=rate_limits,
         resync=reconciler.round,
         clock=clock,
@@ -217,7 +221,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         counters.run,
         every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
         every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry).look, metrics),
-        every(_UPKEEP_INTERVAL, "map upkeep", MapUpkeep(ring, rate_limits, counters, attempts).look, metrics),
+        every(_UPKEEP_INTERVAL, "map upkeep", MapUpkeep(ring, rate_limits, counters, attempts, reports).look, metrics),
         every(flags.check_config_interval, "config watcher", watcher.look, metrics, ground.hangup),
     ]
     if flags.cleanup:

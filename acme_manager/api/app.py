@@ -15,9 +15,11 @@ from acme_manager.api import (
     check,
     cleanup,
     cluster,
+    events,
     issuers,
     operations,
     rate_limits,
+    reports,
     resync,
     swagger,
     system,
@@ -52,7 +54,7 @@ def build_app(services: Services, settings: ApiSettings, forwarder: Forwarder) -
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
-    about_certificates = (certificates, check, operations, cleanup, resync, issuers, rate_limits)
+    about_certificates = (certificates, check, events, reports, operations, cleanup, resync, issuers, rate_limits)
     for module in (*about_certificates, tokens, cluster, system, swagger):
         app.register_blueprint(module.routes)
     return app

@@ -19,7 +19,10 @@ from acme_manager.errors import Complaint, InvalidRequest
 
 P = TypeVar("P", bound=attrs.AttrsInstance)
 
+Reader = Callable[[Any, str], Any]  # of a value and of where it is, for complaints about what is inside
+
 _INT32 = range(-(2**31), 2**31)
+_MOST_COMPLAINTS = 100
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
 
 
@@ -40,6 +43,11 @@ def decode(body: bytes, shape: type[P], *, strict: bool = False) -> P:
         return shape()
     if not isinstance(record, dict):
         raise InvalidRequest(f"the body must be a JSON object, not {_KINDS[type(record)]}")
+    return _structure(record, shape, strict=strict)
+
+
+def _structure(record: Mapping[str, Any], shape: type[P], *, strict: bool = False, within: str = "") -> P:
+    """Make an attrs value of an object, which is `within` another one. Raises InvalidRequest with every complaint."""
     readers = _readers(shape)
     values: dict[str, Any] = {}
     complaints: list[Complaint] = []
@@ -47,14 +55,18 @@ def decode(body: bytes, shape: type[P], *, strict: bool = False) -> P:
         field = key.lower()
         if strict and field not in readers:
             known = ", ".join(readers)
-            complaints.append(Complaint(key, f"'{key[:40]}' is not known; known are: {known}"))
+            complaints.append(Complaint(within + key, f"'{within}{key[:40]}' is not known; known are: {known}"))
         if field not in readers or value is None:
             continue
+        where = within + field
         try:
-            values[field] = readers[field](value)
+            values[field] = readers[field](value, where)
         except TypeError as error:
-            complaints.append(Complaint(field, f"'{field}' must be {error}, not {_shown(value)}"))
+            complaints.append(Complaint(where, f"'{where}' must be {error}, not {_shown(value)}"))
+        except InvalidRequest as error:
+            complaints += error.complaints
     if complaints:
+        complaints = complaints[:_MOST_COMPLAINTS]
         raise InvalidRequest("; ".join(one.message for one in complaints), complaints[0].where, complaints)
     return shape(**values)
 
@@ -80,9 +92,41 @@ def _refuse_constant(name: str) -> None:
 
 
 @functools.cache
-def _readers(shape: type[attrs.AttrsInstance]) -> Mapping[str, Callable[[Any], Any]]:
+def _readers(shape: type[attrs.AttrsInstance]) -> Mapping[str, Reader]:
     hints = typing.get_type_hints(shape)
-    return {field.name: _READERS[hints[field.name]] for field in attrs.fields(shape)}
+    return {field.name: _reader(hints[field.name]) for field in attrs.fields(shape)}
+
+
+def _reader(hint: Any) -> Reader:
+    """Besides the simple ones there are `Shape | None`, an object, and `tuple[Shape, ...]`, a list of objects."""
+    if hint in _READERS:
+        simple = _READERS[hint]
+        return lambda value, _where: simple(value)
+    shape = typing.get_args(hint)[0]
+    if typing.get_origin(hint) is tuple:
+        return functools.partial(_read_objects, shape)
+    return functools.partial(_read_object, shape)
+
+
+def _read_object(shape: type[P], value: Any, where: str) -> P:
+    if not isinstance(value, dict):
+        raise TypeError("an object")
+    return _structure(value, shape, within=f"{where}/")
+
+
+def _read_objects(shape: type[P], value: Any, where: str) -> tuple[P, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise TypeError("a list of objects")
+    found: list[P] = []
+    complaints: list[Complaint] = []
+    for index, one in enumerate(value):
+        try:
+            found.append(_read_object(shape, one, f"{where}/{index}"))
+        except InvalidRequest as error:
+            complaints += error.complaints
+    if complaints:
+        raise InvalidRequest(complaints[0].message, complaints[0].where, complaints)
+    return tuple(found)
 
 
 def _read_text(value: Any) -> str:

@@ -56,6 +56,7 @@ class Observer:
         """Log and count. Without a response the caller hung up, or the server stopped, before there was one."""
         status = _CLIENT_GONE if response is None else response.status_code
         method = request.method if request.method in _METHODS else "OTHER"
+        seconds = max(0.0, seconds - request.waited)
         self.metrics.observe(method, self._path(request), status, seconds)
         client = request.scope.get("client")
         facts = {
@@ -74,7 +75,10 @@ class Observer:
         forwarded = request.headers.get("X-Forwarded-For") or request.headers.get("X-Real-Ip")
         if forwarded:
             facts["forwarded_for"] = forwarded[:_LONGEST]
-        _log.info("request served", **facts)
+        if request.waited:  # each follower asks again and again, and mostly nothing has happened
+            _log.debug("request served", waited=round(request.waited, 6), **facts)
+        else:
+            _log.info("request served", **facts)
 
     def _path(self, request: ApiRequest) -> str:
         rule = request.url_rule

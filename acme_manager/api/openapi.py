@@ -19,6 +19,7 @@ from werkzeug.routing import Rule
 from acme_manager import __version__
 from acme_manager.api.problems import ALL_KINDS, ProblemDocument
 from acme_manager.api.schemas import Nothing, Page, Text
+from acme_manager.domain.report import Report
 from acme_manager.domain.request import CertificateParams, TokenParams
 
 BEARER, API_KEY = "bearer", "apiKey"
@@ -26,7 +27,7 @@ BEARER, API_KEY = "bearer", "apiKey"
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ATTRIBUTE = "acme_manager_operation"
 _PLAIN = {Text: "text/plain", Page: "text/html"}
-_REQUIRED = {CertificateParams: ["domain", "issuer"], TokenParams: ["username", "scope"]}
+_REQUIRED = {CertificateParams: ["domain", "issuer"], TokenParams: ["username", "scope"], Report: ["host"]}
 
 
 @attrs.frozen
@@ -85,6 +86,7 @@ def document(app: Quart) -> dict[str, Any]:
     for component in components.values():
         if not component.get("required", True):  # 3.0 wants at least one name in it
             del component["required"]
+        _spell_null(component.get("properties", {}))
     builder = _Builder(dict(zip(unique, schemas, strict=True)), components)
     paths: dict[str, Any] = {}
     for rule, view, operation in described:
@@ -169,6 +171,15 @@ class _Builder:
             "headers": _headers("X-Request-ID", *extra),
             "content": {"application/problem+json": {"schema": self.schemas[ProblemDocument]}},
         }
+
+
+def _spell_null(properties: dict[str, Any]) -> None:
+    """3.0 has no type for null, and says `nullable` instead."""
+    for schema in properties.values():
+        alternatives = schema.get("anyOf", [])
+        if {"type": "null"} in alternatives:
+            del schema["anyOf"]
+            schema |= {"allOf": [one for one in alternatives if one != {"type": "null"}], "nullable": True}
 
 
 def _alternatives(shape: Any) -> tuple[Any, ...]:

@@ -25,6 +25,7 @@ class ApiRequest(TrioRequest):
     request_id: str = ""
     owner: str = ""  # the username of the token, once it is known to be good
     names: Mapping[str, str] = {}  # what a problem document says the request was about
+    waited: float = 0.0  # seconds that the caller asked us to wait: they are no time that we took
     passed_to: str = ""  # the node that served it in our place
     challenge: str = BEARER_CHALLENGE  # how to authenticate for this route (RFC 9110 section 11.6.1)
 

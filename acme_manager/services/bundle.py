@@ -12,6 +12,7 @@ from acme_manager.services.attempts import Attempts
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
+from acme_manager.services.changes import Changes
 from acme_manager.services.cleanup import Cleanup
 from acme_manager.services.counters import Counters
 from acme_manager.services.health import Health
@@ -23,6 +24,7 @@ from acme_manager.services.plans import Plans
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
+from acme_manager.services.reports import Reports
 from acme_manager.services.resync import Resync
 from acme_manager.services.tokens import Tokens
 
@@ -45,6 +47,8 @@ class Services:
     issuer_findings: IssuerFindings
     progress: Progress
     attempts: Attempts
+    changes: Changes
+    reports: Reports
     counters: Counters
     inventory: Inventory
     rate_limits: RateLimits

@@ -112,6 +112,10 @@ class Certificates:
         prefix = f"{owner}/"
         return [one for key, one in self._state.certificates.items() if key.startswith(prefix)]
 
+    def find(self, id: CertificateId) -> Certificate:
+        """The metadata of one certificate. Raises CertificateNotFound."""
+        return self._store.metadata(self._locate(id))
+
     def attempts(self, id: CertificateId) -> Sequence[Mapping[str, Any]]:
         """How the last attempts at a certificate went, be it there or not. Raises CertificateNotFound."""
         id = self._locate(id)

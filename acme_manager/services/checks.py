@@ -102,7 +102,7 @@ def check_name(name: str) -> None:
         what = "must not contain a parent directory reference"
     elif not name.isprintable():
         what = "must not contain control characters"
-    elif name in {"metadata", "attempts"}:
+    elif name in {"metadata", "attempts", "reports"}:
         what = "is the name of a route; choose another"
     else:
         return

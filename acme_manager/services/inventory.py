@@ -22,6 +22,7 @@ from acme_manager.domain.token import NEVER
 from acme_manager.ports import Clock
 from acme_manager.services.counters import CREATED, RENEWED, REVOKED, Counters, Labels
 from acme_manager.services.plans import Plans
+from acme_manager.services.reports import Reports
 from acme_manager.services.state import State
 
 Series = Iterable[tuple[str, float | str]]  # (text of the labels, value)
@@ -58,6 +59,11 @@ OPERATIONS = Family(
 )
 NODE_TIME = _gauge("node_time_seconds", "Unix time by this node's clock")
 LOADED = _gauge("state_loaded", "1 once this node has all certificates and tokens; until then the figures are too low")
+HOSTS = _gauge("hosts_reporting", "Hosts whose agent has reported within the last week")
+OUTDATED = _gauge("certificate_hosts_outdated", "Hosts that have another certificate installed than the current one")
+NOT_SERVED = _gauge(
+    "certificate_hosts_not_served", "Hosts whose services did not show the installed certificate at their last check"
+)
 TOKEN_EXPIRY = _gauge("token_expiry", "Days until a token expires")
 
 
@@ -84,8 +90,9 @@ class _Row:
 class Inventory:
     """Ten thousand certificates are a hundred thousand samples: they are rendered here, in small steps."""
 
-    def __init__(self, state: State, counters: Counters, plans: Plans, clock: Clock) -> None:
+    def __init__(self, state: State, counters: Counters, plans: Plans, reports: Reports, clock: Clock) -> None:
         self._state, self._counters, self._plans, self._clock = state, counters, plans, clock
+        self._reports = reports
         self._rows: dict[str, _Row] = {}
 
     async def render(self, *, openmetrics: bool) -> list[bytes]:
@@ -93,7 +100,7 @@ class Inventory:
         rows, now = await self._current(), self._clock.now().timestamp()
         certificates, events, others = _of_certificates(rows, now), self._of_events(rows), self._of_node(now)
         parts: list[bytes] = []
-        for family, series in chain(certificates, events, others):
+        for family, series in chain(certificates, events, self._of_hosts(rows), others):
             parts.append(family.header(openmetrics=openmetrics).encode())
             lines = (f"{family.name}{labels and f'{{{labels}}}'} {value}\n" for labels, value in series)
             while batch := "".join(islice(lines, _BATCH)):
@@ -139,6 +146,13 @@ class Inventory:
                 ((f'{row.identity},operation="renew",status="error"', row.failures) for row in rows),
             ),
         )
+
+    def _of_hosts(self, rows: list[_Row]) -> Iterator[tuple[Family, Series]]:
+        """What the agents say. Certificates that no host has reported have no series."""
+        yield HOSTS, ((label_text({"owner": owner}), number) for owner, number in list(self._reports.hosts().items()))
+        reported = [(row.identity, found) for row in rows if (found := self._reports.standing(row.certificate))]
+        yield OUTDATED, ((identity, found.outdated) for identity, found in reported)
+        yield NOT_SERVED, ((identity, found.not_served) for identity, found in reported)
 
     def _of_node(self, now: float) -> Iterator[tuple[Family, Series]]:
         """Tokens, and the rest."""

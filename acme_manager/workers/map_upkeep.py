@@ -1,4 +1,4 @@
-"""What the leader removes from the shared map because its time is over: rate limits, counts, attempts."""
+"""What the leader removes from the shared map because its time is over: rate limits, counts, attempts, reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from acme_manager.ports import Cluster
 from acme_manager.services.attempts import Attempts
 from acme_manager.services.counters import Counters
 from acme_manager.services.rate_limits import RateLimits
+from acme_manager.services.reports import Reports
 
 
 @attrs.frozen
@@ -18,6 +19,7 @@ class MapUpkeep:
     rate_limits: RateLimits
     counters: Counters
     attempts: Attempts
+    reports: Reports
 
     async def look(self) -> None:
         """One round. Raises NotLeader, NoQuorum."""
@@ -25,3 +27,4 @@ class MapUpkeep:
             await self.rate_limits.forget_expired()
             self.counters.forget_gone()
             self.attempts.forget_old()
+            self.reports.forget_old()

@@ -16,9 +16,11 @@ from acme_manager.api.forward import Waits, open_forwarder
 from acme_manager.config.model import Flags
 from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
+from acme_manager.services.changes import Changes
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.plans import Plans
+from acme_manager.services.reports import Reports
 from tests.unit.services.cleaning import cleanup_of
 from tests.unit.services.world import FixedClock, World, open_world, preflight
 
@@ -59,6 +61,7 @@ async def open_api(
     """`replaced` puts other services in the place of the real ones; `flags` say how other nodes are called."""
     async with open_world(**world) as opened:
         plans = Plans(opened.state, opened.issuing.settings, FixedClock())
+        changes, reports = Changes(opened.state, FixedClock()), Reports(opened.cluster, FixedClock())
         services = Services(
             **{
                 "cluster": opened.cluster,
@@ -75,8 +78,10 @@ async def open_api(
                 "issuer_findings": opened.findings,
                 "progress": opened.progress,
                 "attempts": opened.issuing.attempts,
+                "changes": changes,
+                "reports": reports,
                 "counters": opened.counters,
-                "inventory": Inventory(opened.state, opened.counters, plans, FixedClock()),
+                "inventory": Inventory(opened.state, opened.counters, plans, reports, FixedClock()),
                 "rate_limits": opened.rate_limits,
                 "resync": opened.reconciler.round,
                 "clock": FixedClock(),
@@ -87,4 +92,5 @@ async def open_api(
         )
         async with open_forwarder(services.cluster, flags or Flags(), lambda: waits or Waits()) as forwarder:
             app = build_app(services, settings or ApiSettings(), forwarder)
-            yield Api(world=opened, services=services, app=app)
+            with changes.following(), reports.following():
+                yield Api(world=opened, services=services, app=app)

@@ -20,6 +20,7 @@ from acme_manager.services.counters import Counters
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.plans import Plans
 from acme_manager.services.progress import Progress
+from acme_manager.services.reports import Reports
 from acme_manager.services.state import State
 from tests.unit.services.world import NOW, FixedClock, settings_with
 
@@ -47,6 +48,7 @@ class Shelf:
     state: State
     counters: Counters
     inventory: Inventory
+    reports: Reports
 
     def keep(self, *certificates: Certificate) -> None:
         for one in certificates:
@@ -67,8 +69,9 @@ def shelf() -> Iterator[Shelf]:
     state = State(cluster)
     counters = Counters(cluster, state, Progress(), clock)
     plans = Plans(state, settings_with(Common()), clock)
-    with state.following():
-        yield Shelf(state, counters, Inventory(state, counters, plans, clock))
+    reports = Reports(cluster, clock)
+    with state.following(), reports.following():
+        yield Shelf(state, counters, Inventory(state, counters, plans, reports, clock), reports)
 
 
 async def test_a_certificate_has_all_its_series_from_the_start(shelf: Shelf) -> None:
