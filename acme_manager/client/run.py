@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -86,6 +87,8 @@ class Runner:
     async def view(self, *, forced: bool = False, cleanup: bool = False) -> AsyncIterator[View]:
         """Look at everything and plan, without a change. Raises ConfigInvalid."""
         config = await trio.to_thread.run_sync(self._config)
+        # The library tells of each request by itself; logs.py keeps it quiet.
+        logging.getLogger("httpx").setLevel(logging.INFO if config.common.http_client_debug else logging.WARNING)
         way = await trio.to_thread.run_sync(partial(access, self.flags, self.environ, config.common))
         notebook = await open_notebook(config.common)
         async with open_manager(way, retries(config.common)) as manager, self._backup(config) as backup:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 import trio
 import yaml
+from prometheus_client import CollectorRegistry
 
+from acme_manager.cli.goflags import read_or_exit
+from acme_manager.client.flags import ClientFlags
+from acme_manager.client.metrics import ClientMetrics
+from acme_manager.client.run import Outcome, Runner
+from acme_manager.clock import SystemClock
 from tests.parts.program import Program, new_folder
 
 _ROOT = Path(__file__).parents[2]
@@ -48,7 +53,7 @@ class Agent:
         path.with_suffix(".new").replace(path)
 
     async def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        """Run it to its end with these words in front of the flags that say where everything is."""
+        """Run the program to its end with these words in front of the flags that say where everything is."""
         with trio.fail_after(120):
             return await trio.run_process(
                 [*_ARGV, *arguments, *self._flags],
@@ -58,16 +63,24 @@ class Agent:
                 check=False,
             )
 
-    async def once(self, *flags: str) -> int:
-        """One run; its exit code."""
-        ran = await self.run("-client.once", *flags)
-        (self.folder / "once.log").write_bytes(ran.stdout + ran.stderr)
-        return ran.returncode
+    @asynccontextmanager
+    async def runner(self, *flags: str) -> AsyncIterator[Runner]:
+        """What makes runs, here: starting a program takes longer than most of them."""
+        given = read_or_exit(ClientFlags, "agent", [*self._flags, *flags])
+        clock = SystemClock()
+        metrics = ClientMetrics(CollectorRegistry(), clock.now)
+        with trio.fail_after(120):
+            yield Runner(flags=given, environ=self._environment, metrics=metrics, clock=clock)
+
+    async def once(self, *flags: str, forced: bool = False) -> Outcome:
+        """One run."""
+        async with self.runner(*flags) as runner:
+            return await runner.run(forced=forced)
 
     async def plan(self) -> dict[str, str]:
         """What it would do, by certificate."""
-        ran = await self.run("-dry-run", "-json")
-        return {one["certificate"]: one["action"] for one in json.loads(ran.stdout)}
+        async with self.runner() as runner, runner.view() as view:
+            return {step.identity: str(step.action) for step in view.steps}
 
     @contextmanager
     def serving(self, *flags: str) -> Iterator[Program]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from acme_manager.client.install import check_together
+from acme_manager.client.run import COMMAND_FAILED, OK, UNREACHABLE
 from tests.integration.site import eventually, open_site
 from tests.parts.agent import Agent, agent_of
 from tests.parts.program import free_port
@@ -32,37 +33,40 @@ async def test_a_host_gets_keeps_changes_and_gives_up_its_certificates(tmp_path:
         told = agent.folder / "told"
         command = f'sh -c \'echo "$ACME_MANAGER_CHANGED" >> {told}\''
         agent.configure(WWW, cmd_enabled=True, post_cmd_run=command)
-        assert await agent.plan() == {"pebble/www.example.test": "create"}
+        dry = await agent.run("-dry-run", "-json")
+        assert [(one["certificate"], one["action"]) for one in json.loads(dry.stdout)] == [
+            ("pebble/www.example.test", "create")
+        ]
         assert not agent.certificates.exists()
 
-        assert await agent.once() == 0, (agent.folder / "once.log").read_text()
+        assert (await agent.once()).problems == []
         first = serial(agent)
         assert told.read_text() == "pebble/www.example.test\n"
         key = (agent.certificates / "pebble/www.example.test.key").read_text()
         assert key.startswith("-----BEGIN EC PRIVATE KEY-----")
         assert await agent.plan() == {"pebble/www.example.test": "keep"}
-        assert await agent.once() == 0
+        assert (await agent.once()).problems == []
         assert told.read_text() == "pebble/www.example.test\n"
 
         # A renewal by the server keeps the key, facts keep the certificate.
         body = {"issuer": "pebble", "domain": "www.example.test"}
         assert (await client.post("/api/v1/certificate/renew", json=body)).is_success
         assert await agent.plan() == {"pebble/www.example.test": "fetch"}
-        assert await agent.once() == 0
+        assert (await agent.once()).problems == []
         second = serial(agent)
         assert second != first
         assert (agent.certificates / "pebble/www.example.test.key").read_text() == key
         labelled = {**WWW, "labels": "env=prod", "renewal_days": "10-20"}
         agent.configure(labelled)
         assert await agent.plan() == {"pebble/www.example.test": "change"}
-        assert await agent.once() == 0
+        assert (await agent.once()).problems == []
         assert serial(agent) == second
         assert await agent.plan() == {"pebble/www.example.test": "keep"}
 
         # Another type of key: what is there stays until what comes in its place is installed.
         stronger = {**labelled, "key_type": "rsa2048", "formats": ["combined", "pkcs12"]}
         agent.configure(stronger)
-        assert await agent.once() == 0
+        assert (await agent.once()).problems == []
         third = serial(agent)
         assert third != second
         key = (agent.certificates / "pebble/www.example.test.key").read_text()
@@ -72,10 +76,10 @@ async def test_a_host_gets_keeps_changes_and_gives_up_its_certificates(tmp_path:
 
         # A command that fails with a new version: back to the version before, and the run says so.
         agent.configure({**stronger, "san": "", "rollback": True}, post_cmd_run="false")
-        assert await agent.once() == 5
+        ran = await agent.run("-client.once")
+        assert ran.returncode == COMMAND_FAILED
+        assert b"rolled back to the version before: pebble/www.example.test" in ran.stdout
         assert serial(agent) == third
-        log = (agent.folder / "once.log").read_text()
-        assert "rolled back to the version before: pebble/www.example.test" in log
         assert await agent.plan() == {"pebble/www.example.test": "keep"}
 
         # People without an agent.
@@ -95,13 +99,13 @@ async def test_a_host_gets_keeps_changes_and_gives_up_its_certificates(tmp_path:
         away.content = agent.content
         agent.configure(post_cmd_run="true", http_client_retry_max=1, http_client_retry_wait_min=0.01)
         away.configure()
-        assert await away.once() == 3
+        assert (await away.once()).code == UNREACHABLE
         assert serial(agent) == third
 
         # No longer wanted: deleted, unless that is not allowed.
-        assert await agent.once("-client.max-deletions=0") == 0
+        assert (await agent.once("-client.max-deletions=0")).code == OK
         assert serial(agent) == third
-        assert await agent.once() == 0, (agent.folder / "once.log").read_text()
+        assert (await agent.once()).problems == []
         assert [one.name for one in agent.certificates.rglob("*.*") if one.is_file()] == [".acme-manager-client.json"]
         assert (await client.get("/api/v1/certificate/metadata")).json() == []
 
