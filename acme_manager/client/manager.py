@@ -57,6 +57,14 @@ class Access:
     wait_timeout: float = 270.0  # seconds for a request that waits for the CA
 
 
+@attrs.frozen
+class Event:
+    """What a server says of our certificates: their digest (domain/digest.py), and whether it is not the known one."""
+
+    digest: str
+    changed: bool
+
+
 @attrs.frozen(kw_only=True)
 class Retries:
     """How often a safe request is made, and the pauses between in seconds."""
@@ -118,6 +126,22 @@ class Manager:
         except ManagerRefused as error:
             if error.status != httpx.codes.NOT_FOUND:
                 raise
+
+    async def events(self, known: str, wait: float) -> Event:
+        """Wait until the digest of our certificates is not `known`, for `wait` seconds at most.
+
+        It asks one server once; the next question goes to the next server if that one does not answer.
+        """
+        path = f"/events?digest={quote(known, safe='')}&wait={wait:g}"
+        try:
+            response = await self._send("GET", path, None, wait + _CONNECT_TIMEOUT)
+        except httpx.HTTPError as error:
+            self._urls.append(self._urls.pop(0))
+            raise ManagerUnavailable(f"GET /events: {type(error).__name__}: {error}") from error
+        if response.status_code in _AGAIN:
+            self._urls.append(self._urls.pop(0))
+            raise ManagerUnavailable(f"GET /events: {_message(response)}")
+        return _read(lambda it: Event(str(it["digest"]), it["changed"] is True), _document(response))
 
     async def report(self, document: Mapping[str, Any]) -> None:
         """Tell what is installed and served on this host."""
@@ -203,8 +227,8 @@ def _document(response: httpx.Response) -> Any:
 def _read(read: Callable[[Any], T], document: Any) -> T:
     try:
         return read(document)
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ManagerUnavailable(f"the server's answer can't be read: {error}") from error
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise ManagerUnavailable(f"the server's answer can't be read: {error!r}") from error
 
 
 def _message(response: httpx.Response) -> str:

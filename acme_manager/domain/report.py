@@ -13,9 +13,9 @@ from cattrs.gen import make_dict_unstructure_fn
 
 from acme_manager.errors import Complaint, InvalidRequest
 
-MOST_CERTIFICATES = 1000
+MOST_CERTIFICATES, LONGEST_WHY = 1000, 500  # the latter in characters
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
-_LONGEST, _LONGEST_WHY = 253, 500
+_LONGEST = 253
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +120,7 @@ def _check(installed: Installed, where: str) -> Iterable[Complaint]:
 
 def _texts(where: str, texts: Mapping[str, str], time: str = "") -> Iterable[Complaint]:
     for field, text in texts.items():
-        longest = _LONGEST_WHY if field == "why" else _LONGEST
+        longest = LONGEST_WHY if field == "why" else _LONGEST
         if len(text) > longest or not text.isprintable():
             yield Complaint(where + field, f"'{where}{field}' must have at most {longest} printable characters")
         elif text and field == time and not _is_time(text):
