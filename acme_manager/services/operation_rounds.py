@@ -6,8 +6,8 @@ operations want of it; so it goes by the queues, limits and back-off of all rene
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 import attrs
@@ -33,7 +33,8 @@ _log = structlog.get_logger(__name__)
 
 _SHOWN = ("done", "left", "failed", "host", "unrevoked")
 _SHARE = 20  # a survey may take one part in so many of the time
-_TELL_EVERY = timedelta(minutes=1)
+_LOOK_EVERY = 60.0  # seconds, where nothing changes
+_TELL_EVERY, _REMIND_EVERY = timedelta(minutes=1), timedelta(hours=1)
 _REVOKE_AGAIN = timedelta(minutes=10)
 _AT_ONCE = 20  # old certificates whose revocation is tried again in one round
 
@@ -44,6 +45,7 @@ class _Watched:
 
     early: set[str]  # keys that were being worked on when it saw the operation first: perhaps begun before that
     told_at: datetime
+    told: Mapping[str, int] = attrs.field(factory=dict)
     asked: bool = False  # whether CAs are asked for windows
 
 
@@ -63,7 +65,9 @@ class OperationRounds:
     bell: Bell = attrs.field(factory=Bell, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     _watched: dict[str, _Watched] = attrs.field(factory=dict, init=False)
+    _stirred: bool = attrs.field(default=True, init=False)  # something has changed since the last look
     _rest_until: float = attrs.field(default=0.0, init=False)
+    _looked_at: float = attrs.field(default=0.0, init=False)
     _revoke_again: dict[str, datetime] = attrs.field(factory=dict, init=False)
 
     @staticmethod
@@ -83,8 +87,11 @@ class OperationRounds:
         self._watched.clear()
         self._revoke_again.clear()
         self._revoking.begin()
-        self._rest_until = 0.0
-        with lone_error(), self._state.operations.watched_by(self._changed):
+        self._changed()
+        with ExitStack() as stack, lone_error():
+            stack.enter_context(self._state.operations.watched_by(self._changed))
+            stack.enter_context(self._state.certificates.watched_by(self._stir))
+            stack.enter_context(self._state.renewals.watched_by(self._stir))
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 try:
@@ -94,14 +101,15 @@ class OperationRounds:
                     nursery.cancel_scope.cancel(reason="this node stops leading")
 
     async def round(self) -> None:
-        """Look at every operation that is not over, unless the last look was long and short ago."""
+        """Look at every operation that is not over, if something has changed since the last look."""
         assert self._nursery is not None, "open() owns what is under way"
         if not self._renewals.running:
             return  # they have only begun to: the next round is soon
         self._revoke_old_ones()
         began = trio.current_time()
-        if began < self._rest_until:
+        if began < self._rest_until or not (self._stirred or began >= self._looked_at + _LOOK_EVERY):
             return
+        self._stirred, self._looked_at = False, began
         for gone in self._watched.keys() - {one.id for one in self._state.open_operations}:
             self._forget(gone)
         for operation in self._state.open_operations:
@@ -109,9 +117,12 @@ class OperationRounds:
         self._revoking.start(self._nursery, self.bell.ring)
         self._rest_until = began + _SHARE * (trio.current_time() - began)
 
-    def _changed(self, _id: str) -> None:
-        self._rest_until = 0.0
+    def _changed(self, _id: str = "") -> None:
+        self._stirred, self._rest_until = True, 0.0
         self.bell.ring()
+
+    def _stir(self, _key: str) -> None:
+        self._stirred = True
 
     async def _look(self, operation: Operation) -> None:
         watched = self._watched.get(operation.id)
@@ -143,8 +154,8 @@ class OperationRounds:
         for state, number in counts.items():
             self._items.labels(operation.id, state).set(number)
         now = self._clock.now()
-        if now - watched.told_at >= _TELL_EVERY:
-            watched.told_at = now
+        if now - watched.told_at >= (_REMIND_EVERY if watched.told == counts else _TELL_EVERY):
+            watched.told_at, watched.told = now, counts
             ends_at = found.ends_at(operation, now)
             _log.info(
                 "operation goes on" if operation.state is OperationState.RUNNING else "operation is paused",
