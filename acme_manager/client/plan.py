@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 import attrs
 
@@ -109,7 +110,8 @@ def plan(situation: Situation) -> list[Step]:
         return [_keep(one, f"the server's certificates are not known: {server.why}") for one in identities]
     common = situation.config.common
     steps = [
-        _one(common, wanted, server.get(identity), situation.disk.get(identity, NOTHING))
+        _imported(situation, wanted, server)
+        or _one(common, wanted, server.get(identity), situation.disk.get(identity, NOTHING))
         for identity, wanted in situation.config.wanted.items()
     ]
     steps += _unwanted(situation, server)
@@ -133,6 +135,27 @@ _ORDER = {action: place for place, action in enumerate(Action)}
 
 def _keep(identity: str, reason: str, wanted: Wanted | None = None, present: Certificate | None = None) -> Step:
     return Step(action=Action.KEEP, identity=identity, reason=reason, wanted=wanted, present=present)
+
+
+def _imported(situation: Situation, wanted: Wanted, server: Mapping[str, Certificate]) -> Step | None:
+    """Nothing to do for what was imported, as long as it is what is wanted and not to be renewed yet."""
+    identity, disk = wanted.identity, situation.disk.get(wanted.identity, NOTHING)
+    entry = situation.record.get(identity)
+    if identity in server or entry is None or entry.imported is None:
+        return None
+    imported = entry.imported
+    same = (
+        disk.key_fits
+        and disk.fingerprint == entry.fingerprint
+        and disk.key_type == (wanted.key_type.lower() or disk.key_type)
+    )
+    if not same or situation.now >= imported.order_from:
+        return None
+    if frozenset(imported.names) != _names(wanted.domain) | _names(wanted.san):
+        return None
+    until, order = (datetime.fromtimestamp(one, UTC).date() for one in (imported.not_after, imported.order_from))
+    reason = f"imported from {imported.source}, valid until {until}; a new one will be ordered on {order}"
+    return _keep(identity, reason, wanted)
 
 
 def _one(common: Common, wanted: Wanted, present: Certificate | None, disk: OnDisk) -> Step:

@@ -16,6 +16,16 @@ VERSION = 1
 
 
 @attrs.frozen(kw_only=True)
+class Imported:
+    """A certificate that the server has never had. Times are Unix seconds."""
+
+    source: str  # the file that it was found in
+    names: tuple[str, ...]  # all that it is good for, sorted
+    not_after: float
+    order_from: float  # when the server is to get a new one
+
+
+@attrs.frozen(kw_only=True)
 class Entry:
     """One certificate. Times are Unix seconds, 0 for never."""
 
@@ -28,6 +38,7 @@ class Entry:
     installed_at: float = 0.0
     given_up: str = ""  # fingerprint of the version that was rolled back since a command failed with it
     delete_from: float = 0.0  # no longer wanted: when it may be deleted
+    imported: Imported | None = None  # until the server has it
 
 
 Record = Mapping[str, Entry]

@@ -19,7 +19,7 @@ from acme_manager.client.plan import (
     plan,
     plan_pull,
 )
-from acme_manager.client.record import Entry, read_record, write_record
+from acme_manager.client.record import Entry, Imported, read_record, write_record
 from acme_manager.domain.certificate import Certificate
 
 NAMES = ("a.example", "b.example", "*.c.example")
@@ -78,7 +78,16 @@ entries = st.builds(
     domain=st.sampled_from(NAMES),
     name=st.sampled_from(["", "web", "old"]),
     ours=st.booleans(),
+    fingerprint=st.sampled_from(["f1", "f2"]),
     delete_from=st.sampled_from([0.0, 90.0, 200.0]),
+    imported=st.none()
+    | st.builds(
+        Imported,
+        source=st.just("/etc/letsencrypt/live/a.example/cert.pem"),
+        names=st.sampled_from([("a.example",), ("a.example", "x.example")]),
+        not_after=st.just(300.0),
+        order_from=st.sampled_from([90.0, 200.0]),
+    ),
 )
 
 
@@ -208,6 +217,36 @@ def _made(common: Common, one: Wanted) -> Certificate:
         fingerprint="f-new",
         csr="csr",
     )
+
+
+@given(situations())
+def test_what_was_imported_is_ordered_when_it_is_due_and_not_before(situation: Situation) -> None:
+    for identity, one in situation.config.wanted.items():
+        # What is on disk is what was imported, and what is wanted.
+        names = tuple(sorted({one.domain, *(part.strip() for part in one.san.split(",") if part)}))
+        imported = Imported(source="/somewhere/cert.pem", names=names, not_after=300.0, order_from=200.0)
+        disk = OnDisk(
+            certificate=Part.PRESENT,
+            key=Part.PRESENT,
+            fingerprint="f1",
+            key_fits=True,
+            key_type=one.key_type or DEFAULT_KEY_TYPE,
+        )
+        entry = Entry(issuer=one.issuer, domain=one.domain, name=one.name, fingerprint="f1", imported=imported)
+        common = attrs.evolve(situation.config.common, certificate_deploy=True)
+        before = attrs.evolve(
+            situation,
+            config=ClientConfig(common=common, certificates=(one,)),
+            server={},
+            disk={identity: disk},
+            record={identity: entry},
+        )
+        [step] = plan(before)
+        assert step.action is Action.KEEP
+        assert "imported" in step.reason
+        [step] = plan(attrs.evolve(before, now=200.0))
+        assert step.action is Action.CREATE
+        assert step.new_key == (one.key_renewal is KeyRenewal.RENEW and not common.certificate_keyfile_no_generate)
 
 
 @given(st.dictionaries(st.text(min_size=1), entries))
