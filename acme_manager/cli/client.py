@@ -21,6 +21,7 @@ from acme_manager.client import agent
 from acme_manager.client.config import load_client
 from acme_manager.client.desk import COMMANDS, Desk
 from acme_manager.client.flags import ClientFlags
+from acme_manager.client.importing import import_from
 from acme_manager.client.manager import ManagerUnavailable
 from acme_manager.client.metrics import ClientMetrics
 from acme_manager.client.run import INVALID, OK, UNREACHABLE, Runner
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse(ClientFlags, PROGRAM, f"invalid value for flag -client.max-deletions: {error}")
     if command and command not in COMMANDS:
         refuse(ClientFlags, PROGRAM, f"unknown command '{command}'; there are: {', '.join(COMMANDS)}")
-    asked = bool(command) or flags.dry_run
+    asked = bool(command) or flags.dry_run or bool(flags.import_from)
     logs.configure(flags.log_level if not asked else "warn", flags.log_format, sys.stderr.buffer if asked else None)
     if flags.manager_token:
         structlog.get_logger(__name__).warning(
@@ -66,6 +67,10 @@ def _run(flags: ClientFlags, command: str, names: Sequence[str]) -> int:
     runner = Runner(flags=flags, environ=os.environ, metrics=ClientMetrics(registry, clock.now), clock=clock)
     if command:
         return trio.run(Desk(runner=runner).answer, command, names)
+    if flags.import_from:
+        code, text = trio.run(import_from, runner, Path(flags.import_from))
+        print(text)
+        return code
     if flags.dry_run:
         return trio.run(Desk(runner=runner).dry_run)
     load_client(Path(flags.config_path), os.environ)  # a wrong file ends it at the start only; later it is an error

@@ -73,6 +73,9 @@ class ClientFlags:
     )
     once: bool = flag("client.once", Kind.BOOL, False, "Make one run, then exit with its code.")
     dry_run: bool = flag("dry-run", Kind.BOOL, False, "Print what a run would do and why, then exit.")
+    import_from: str = flag(
+        "import", Kind.STRING, "", "Take over certificates of certbot, lego or acme.sh from this folder, then exit."
+    )
     json: bool = flag("json", Kind.BOOL, False, "Print JSON instead of tables.")
     yes: bool = flag("yes", Kind.BOOL, False, "Do not ask before something is revoked.")
     config_check: bool = flag("config-check", Kind.BOOL, False, "Check the configuration file, then exit.")
