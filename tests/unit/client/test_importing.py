@@ -50,7 +50,7 @@ def host(tmp_path: Path) -> Host:
 
 
 async def asked(host: Host, folder: Path) -> tuple[int, str]:
-    return await import_from(cast(Runner, host), folder)
+    return await import_from(cast("Runner", host), folder)
 
 
 async def test_what_was_imported_is_told_and_remembered(host: Host, tmp_path: Path) -> None:

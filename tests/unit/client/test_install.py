@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -114,6 +115,35 @@ def test_a_version_that_can_not_be_written_changes_nothing_and_says_why(tmp_path
     assert at.certificate.read_text() == "one .crt"
     put(at, "three")
     assert at.certificate.read_text() == "three .crt"
+
+
+def test_a_name_that_can_not_be_had_changes_nothing_that_is_shown(tmp_path: Path) -> None:
+    at = paths(tmp_path)
+    put(at, "one", chain=False)
+    at.chain.mkdir()
+    with pytest.raises(InstallRefused, match="directory"):
+        put(at, "two")
+    assert (at.certificate.read_text(), at.key.read_text()) == ("one .crt", "one .key")
+    at.chain.rmdir()
+    put(at, "three")
+    assert at.chain.read_text() == "three .crt"
+
+
+def test_folders_have_the_mode_that_is_asked_for(tmp_path: Path) -> None:
+    at = paths(tmp_path / "certificates")
+    before = os.umask(0o077)
+    try:
+        install(at, files(at, "one"), Ownership(), folder_mode=0o755)
+    finally:
+        os.umask(before)
+    folders = [
+        at.certificate.parent.parent,
+        at.certificate.parent,
+        at.versions.parent,
+        at.versions,
+        at.current.resolve(),
+    ]
+    assert {one.stat().st_mode & 0o777 for one in folders} == {0o755}
 
 
 def test_what_was_cut_short_is_cleared_away(tmp_path: Path) -> None:
