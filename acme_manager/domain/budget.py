@@ -185,7 +185,7 @@ class Bucket:
         what, about = {
             Kind.ORDERS: ("new orders", "of our account"),
             Kind.DOMAIN: ("certificates", f"for names of {self.about}"),
-            Kind.SET: ("certificates", "for exactly these names"),
+            Kind.SET: ("certificates", f"for exactly these names ({self.shown})"),
             Kind.FAILURES: ("failed validations", f"of {self.about}"),
             Kind.IN_A_ROW: ("failed validations in a row", f"of {self.about}"),
         }[self.kind]

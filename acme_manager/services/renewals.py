@@ -44,6 +44,7 @@ _log = structlog.get_logger(__name__)
 _BATCH = 50  # certificates looked at without letting others run
 _LONGEST_ERROR = 500  # characters of a sentence that every node keeps
 _SOON = timedelta(minutes=1)
+_MANY = 9  # failures, after which the back-off grows no more
 _URGENT = 0.1  # of the life is left: then a renewal may take what is kept for people
 
 
@@ -210,7 +211,7 @@ class Renewals:
         """Start what is due at one CA, as far as there is room."""
         queue, looked = self._queues[issuer], 0
         while self._has_slot(issuer) and (first := queue.pop(self._clock.now().timestamp())) is not None:
-            urgency, key = first
+            key = first[1]
             certificate, now = self._state.certificates.get(key), self._clock.now()
             planned = None if certificate is None else self._planned(certificate, now)
             gone = certificate is None or certificate.issuer != issuer or issuer not in self._settings.issuers
@@ -224,7 +225,7 @@ class Renewals:
                 self._schedule(key)
                 continue
             if seconds > 0:
-                queue.hold_back(key, urgency, limit, now.timestamp() + seconds)
+                self._hold_back(certificate, limit, seconds, now)
                 self._note(certificate, waits_for=limit)
             else:
                 self._under_way.add(key)
@@ -236,9 +237,19 @@ class Renewals:
         if not len(queue):
             del self._queues[issuer]
 
+    def _hold_back(self, certificate: Certificate, limit: str, seconds: float, now: datetime) -> None:
+        """Wait for room, but not past the moment in which it is urgent: from then on another CA may do."""
+        key, life = certificate.id.key, life_of(certificate)
+        if life is not None:
+            calm = (life.end - life.length * _URGENT - now).total_seconds()
+            # Soon again where no other CA has done, be the wait for the own one of days.
+            seconds = min(seconds, calm if calm > 0 else backoff(_MANY, (life.end - now).total_seconds(), None, key))
+        queue = self._queues.setdefault(certificate.issuer, Queue())
+        queue.hold_back(key, _urgency(certificate), limit, now.timestamp() + seconds)
+
     def _room(self, certificate: Certificate, now: datetime) -> tuple[float, str]:
         life, state = life_of(certificate), self._state.renewal(certificate)
-        urgent = life is not None and (life.end - now) < life.length * _URGENT
+        urgent = life is not None and (life.end - now) <= life.length * _URGENT
         if urgent and self._settings.issuers[certificate.issuer].fallback:
             return 0.0, ""  # an order without room goes to a CA that stands in
         return self._budget.wait(
@@ -253,11 +264,9 @@ class Renewals:
         key = certificate.id.key
         try:
             await self._certificates.renew(certificate.id, planned.reason, quiet=True)
-        except BudgetSpent as error:  # others have taken the room meanwhile
-            until = self._clock.now() + timedelta(seconds=error.retry_after or _SOON.total_seconds())
-            self._queues.setdefault(issuer, Queue()).hold_back(
-                key, _urgency(certificate), "the CA's limits", until.timestamp()
-            )
+        except BudgetSpent as error:  # others have taken the room meanwhile, or it is urgent and no other CA has done
+            seconds = error.retry_after or _SOON.total_seconds()
+            self._hold_back(certificate, f"the CA's limits for {key}", seconds, self._clock.now())
         except (OperationInProgress, NotLeader, OutcomeUnknown, CertificateNotFound):
             self._held[key] = self._clock.now() + _SOON
         except AcmeManagerError as error:

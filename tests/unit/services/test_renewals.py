@@ -13,7 +13,7 @@ from acme_manager.domain.certificate import Certificate, CertificateId
 from acme_manager.domain.gotime import parse_time
 from acme_manager.domain.keys import split_chain
 from acme_manager.domain.renewal_state import RenewalState, Suggestion
-from acme_manager.errors import IssuanceFailed, IssuerRateLimited, Problem
+from acme_manager.errors import BudgetSpent, IssuanceFailed, IssuerRateLimited, Problem
 from acme_manager.ports import IssuerFacts, RenewalInfo
 from acme_manager.storage.memory import MemoryStorage
 from tests.fakes.ca import MemoryCa
@@ -427,20 +427,58 @@ async def test_the_next_leader_goes_on_where_the_last_one_was_with_failures_and_
         nursery.cancel_scope.cancel()
 
 
+def stand_in(renewing: Renewing) -> None:
+    """Let `bare` stand in for `test`."""
+    settings = renewing.world.issuing.settings
+    issuers = {**settings.issuers, "test": attrs.evolve(settings.issuers["test"], fallback=("bare",))}
+    settings.config = attrs.evolve(settings.config, issuers=issuers)
+
+
 async def test_what_is_urgent_is_tried_without_room_where_another_ca_stands_in(autojump_clock: trio.abc.Clock) -> None:
     async with open_renewing() as renewing, trio.open_nursery() as nursery:
-        settings = renewing.world.issuing.settings
-        standing_in = {
-            name: attrs.evolve(one, fallback=("bare",) if name == "test" else ())
-            for name, one in settings.issuers.items()
-        }
-        settings.config = attrs.evolve(settings.config, issuers=standing_in)
+        stand_in(renewing)
         await renewing.world.certificates.request(ALICE, wish())
         renewing.room.full = (HOUR, "a limit")
         nursery.start_soon(renewing.run)
         await trio.sleep(80 * DAY)
         assert kept(renewing).renewal_count == 0
         await trio.sleep(2 * DAY)
+        assert kept(renewing).renewal_count == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_wait_of_days_for_room_ends_when_the_renewal_is_urgent(autojump_clock: trio.abc.Clock) -> None:
+    async with open_renewing() as renewing, trio.open_nursery() as nursery:
+        stand_in(renewing)
+        renewing.ca.lifetime = timedelta(hours=160)
+        stored = await renewing.world.certificates.request(ALICE, wish())
+        renewing.room.full = (7 * DAY, "a limit")
+        nursery.start_soon(renewing.run)
+        await trio.sleep(143 * HOUR)
+        assert kept(renewing) == stored.certificate
+        assert renewing.world.state.renewal(stored.certificate).waits_for == "a limit"
+        await trio.sleep(2 * HOUR)
+        assert kept(renewing).renewal_count == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_urgent_and_nobody_does_is_tried_again_soon(autojump_clock: trio.abc.Clock) -> None:
+    tries: list[float] = []
+
+    async def before(step: str) -> None:
+        await trio.lowlevel.checkpoint()
+        if step == "order" and renewing.ca.placed:  # which holds the first one
+            tries.append(trio.current_time())
+            if len(tries) < 4:
+                raise BudgetSpent("no room", retry_after=7 * DAY)
+
+    async with open_renewing(ca=MemoryCa(before)) as renewing, trio.open_nursery() as nursery:
+        stand_in(renewing)
+        renewing.ca.lifetime = timedelta(hours=160)
+        await renewing.world.certificates.request(ALICE, wish())
+        nursery.start_soon(renewing.run)
+        await trio.sleep(159 * HOUR)
+        assert len(tries) == 4
         assert kept(renewing).renewal_count == 1
         nursery.cancel_scope.cancel()
 
