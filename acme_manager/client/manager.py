@@ -130,18 +130,20 @@ class Manager:
     async def events(self, known: str, wait: float) -> Event:
         """Wait until the digest of our certificates is not `known`, for `wait` seconds at most.
 
-        It asks one server once; the next question goes to the next server if that one does not answer.
+        A server that does not answer costs a look at the next one, and none is asked twice.
         """
         path = f"/events?digest={quote(known, safe='')}&wait={wait:g}"
-        try:
-            response = await self._send("GET", path, None, wait + _CONNECT_TIMEOUT)
-        except httpx.HTTPError as error:
+        for _ in self._access.urls:
+            try:
+                response = await self._send("GET", path, None, wait + _CONNECT_TIMEOUT)
+            except httpx.HTTPError as error:
+                trouble = f"{type(error).__name__}: {error}"
+            else:
+                if response.status_code not in _AGAIN:
+                    return _read(lambda it: Event(str(it["digest"]), it["changed"] is True), _document(response))
+                trouble = _message(response)
             self._urls.append(self._urls.pop(0))
-            raise ManagerUnavailable(f"GET /events: {type(error).__name__}: {error}") from error
-        if response.status_code in _AGAIN:
-            self._urls.append(self._urls.pop(0))
-            raise ManagerUnavailable(f"GET /events: {_message(response)}")
-        return _read(lambda it: Event(str(it["digest"]), it["changed"] is True), _document(response))
+        raise ManagerUnavailable(f"no server tells of changes: {trouble}")
 
     async def report(self, document: Mapping[str, Any]) -> None:
         """Tell what is installed and served on this host."""

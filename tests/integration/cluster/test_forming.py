@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import trio
 
 from acme_manager.domain.token import split_bearer
 from tests.integration.cluster.asking import STAMP, path_of, tokens_shown_by, wish
@@ -15,7 +16,7 @@ from tests.parts.cluster import Cluster, leader_told_by, members_told_by, open_c
 from tests.parts.node import AS_ADMINISTRATOR, Node
 from tests.parts.openbao import OpenBao
 
-METADATA = "/api/v1/certificate/metadata"
+METADATA, EVENTS = "/api/v1/certificate/metadata", "/api/v1/events"
 
 
 async def test_three_nodes_agree_on_who_is_there_who_leads_and_who_may_ask(tmp_path: Path) -> None:
@@ -59,8 +60,30 @@ async def test_a_change_is_seen_on_every_node_whether_asked_for_or_due_or_made_b
             assert (await client.get(path_of(gone))).status_code == 404
         for node in cluster.nodes:  # each PUT came with another CSR
             await eventually(partial(has_counted, node, created=6, revoke=1), within=5)
+        await a_renewal_wakes_who_waits_elsewhere(leader, follower, f"by-{follower.name}.example.test")
         await tokens_end_in_time(cluster, follower)
         await changes_by_hand_are_taken_up(cluster, follower)
+
+
+async def a_renewal_wakes_who_waits_elsewhere(leader: Node, asked: Node, domain: str) -> None:
+    renewed: list[float] = []
+
+    async def renew() -> None:
+        async with leader.client() as client:
+            answer = await client.post("/api/v1/certificate/renew", json={"issuer": "pebble", "domain": domain})
+            answer.raise_for_status()
+        renewed.append(trio.current_time())
+
+    async with asked.client() as client:
+        known = (await client.get(EVENTS)).json()["digest"]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(renew)
+            told = (await client.get(EVENTS, params={"digest": known, "wait": "60"}, timeout=70)).json()
+            woken = trio.current_time()
+    assert told["changed"]
+    assert woken - renewed[0] < 1
+    async with leader.client() as client:
+        assert (await client.get(EVENTS)).json() == told
 
 
 async def tokens_end_in_time(cluster: Cluster, asked: Node) -> None:
