@@ -48,7 +48,7 @@ class Found:
     """A certificate whose key is there as well. All text is PEM."""
 
     names: frozenset[str]
-    domain: str  # the first of the names
+    domain: str  # one of the names, without a wildcard if there is one
     certificate: str
     chain: str
     key: str = attrs.field(repr=False)
@@ -204,7 +204,7 @@ class _Search:
         organisation = leaf.issuer.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
         return Found(
             names=frozenset(names),
-            domain=names[0] if names else "",
+            domain=next((one for one in names if not one.startswith("*")), "".join(names[:1])),
             certificate=pem,
             chain="".join(map(_pem, self._chain(leaf))),
             key=key,
