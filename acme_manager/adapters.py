@@ -14,6 +14,7 @@ from acme_manager.api.server import parse_address
 from acme_manager.clock import SystemClock
 from acme_manager.config.model import Config, Flags, IssuerConfig
 from acme_manager.config.sources import Sources
+from acme_manager.dns.descriptions import Descriptions
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.registry import Registry, sources_of
 from acme_manager.dns.solver import DnsSolvers
@@ -51,6 +52,7 @@ class Ground:
     registry: CollectorRegistry
     clock: SystemClock
     plugins: PluginRunner
+    descriptions: Descriptions
     solvers: DnsSolvers  # everything about DNS, which orders and looks ahead share
     findings: IssuerFindings
     hangup: Bell  # look at the configuration now
@@ -61,7 +63,9 @@ class Ground:
         """With a registry of its own."""
         registry, clock = new_registry("server"), SystemClock()
         plugins = PluginRunner(PluginMetrics(registry), clock)
-        providers = Registry(sources_of(plugins)).at(config)
+        descriptions = Descriptions(plugins)
+        descriptions.go_by(config)
+        providers = Registry(sources_of(plugins, descriptions)).at(config)
         return cls(
             flags=flags,
             sources=sources,
@@ -69,6 +73,7 @@ class Ground:
             registry=registry,
             clock=clock,
             plugins=plugins,
+            descriptions=descriptions,
             solvers=DnsSolvers(config.dns, config.environ, DnsMetrics(registry), providers, config.dns_credentials),
             findings=IssuerFindings(clock, registry),
             hangup=hangup,

@@ -25,6 +25,7 @@ from acme_manager.services.cleanup_survey import Survey, rules_of
 from acme_manager.services.counters import Counters
 from acme_manager.services.fallback import Fallback
 from acme_manager.services.health import Findings, Health, in_time
+from acme_manager.services.hooks import Hooks
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_keeper import IssuerKeeper
 from acme_manager.services.issuing import Issuing
@@ -34,6 +35,7 @@ from acme_manager.services.operation_preview import Previewing
 from acme_manager.services.operation_rounds import OperationRounds
 from acme_manager.services.operations import Operations
 from acme_manager.services.plans import Plans
+from acme_manager.services.plugins import Plugins
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
@@ -96,6 +98,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         clock=clock,
         settings=settings,
         fallback=Fallback(settings=settings, issuers=issuers, dns=solvers),
+        hooks=Hooks(settings=settings, runner=ground.plugins),
     )
     rate_limits = RateLimits(ring, state, progress, clock, settings, registry)
     certificates, plans = Certificates(state, issuing, jobs, rate_limits), Plans(state, settings, clock)
@@ -164,6 +167,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
             budgets=budgets,
             clock=clock,
         ),
+        plugins=Plugins(settings=settings, runner=ground.plugins, descriptions=ground.descriptions),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),
         issuers=issuers,
         budgets=budgets,
@@ -214,11 +218,13 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         beside=(OperationWorker(rounds=rounds, metrics=metrics),),
     )
     ring_keys = Follower(lambda changed: ring.set_keyring(keyring(changed)))
-    parts = (solvers, keeper, ring_keys, storage)  # a login is the last that is tried
+    described = Follower(ground.descriptions.go_by)
+    parts = (solvers, described, keeper, ring_keys, storage)  # a login is the last that is tried
     watcher = ConfigWatcher(settings, ground.sources.read, parts, registry, ground.hangup)
     health = IssuerHealth(issuers, findings)
     workers = [
         counters.run,
+        ground.descriptions.run,
         every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
         every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry).look, metrics),
         every(_UPKEEP_INTERVAL, "map upkeep", MapUpkeep(ring, rate_limits, counters, attempts, reports).look, metrics),

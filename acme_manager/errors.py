@@ -232,6 +232,10 @@ class BudgetSpent(IssuerRateLimited):
     """The CA has not been asked: it would say `rateLimited`, by what we know of its limits and of our own orders."""
 
 
+class OrderRefused(AcmeManagerError):
+    """A hook of the configuration does not let an order pass, or could not be asked. The CA has not been asked."""
+
+
 class ChallengeFailed(AcmeManagerError):
     """What a CA is to see could not be made visible, or not taken away again."""
 
@@ -239,9 +243,10 @@ class ChallengeFailed(AcmeManagerError):
 class DnsFailed(ChallengeFailed):
     """A DNS record could not be written, removed or seen. `server` names the one that failed, if one did.
 
-    `cause` says what kind of trouble it is where the provider tells: `credentials`, `zone`, `unavailable` or `input`.
+    `cause` says what kind of trouble it is where the provider tells: `credentials`, `zone`, `unavailable` or `input`;
+    `retry_after` are the seconds after which it may work.
     """
 
-    def __init__(self, message: str, server: str = "", cause: str = "") -> None:
+    def __init__(self, message: str, server: str = "", cause: str = "", retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.server, self.cause = server, cause
+        self.server, self.cause, self.retry_after = server, cause, retry_after

@@ -5,7 +5,7 @@ What a plugin writes goes to our log, without the values of its environment, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -73,10 +73,12 @@ class PluginRunner:
         stdin: bytes = b"",
         *,
         interpreter: Sequence[str] = (),
+        optional: bool = False,
     ) -> Completed:
         """Run a plugin to its end, whatever its exit code. `action` is what logs and metrics call this run.
 
         `interpreter` is the command that gets the plugin as its first argument; a plugin of its own right has none.
+        `optional`: it may as well fail.
 
         Raises PluginFailed when it can't be started, takes longer than its `timeout`, or writes too much.
         """
@@ -108,15 +110,14 @@ class PluginRunner:
             self._metrics.runs.labels(plugin.name, action, outcome).inc()
             self._metrics.seconds.labels(plugin.name, action).observe(seconds)
             self.last_runs[plugin.name] = LastRun(action, at, seconds, outcome)
-        _report(plugin, action, done)
+        _report(_log.warning if done.returncode and not optional else _log.debug, plugin, action, done)
         return done
 
 
-def _report(plugin: Plugin, action: str, done: Completed) -> None:
+def _report(log: Callable[..., object], plugin: Plugin, action: str, done: Completed) -> None:
     stdout, stderr = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
     if len(done.stderr) >= STDERR_KEPT:
         stderr = stderr.partition("\n")[2]  # half of a secret would not be known for one
-    log = _log.warning if done.returncode else _log.debug
     log(
         "plugin ended",
         plugin=plugin.name,

@@ -18,6 +18,7 @@ from acme_manager.api import (
     events,
     issuers,
     operations,
+    plugins,
     rate_limits,
     reports,
     resync,
@@ -55,7 +56,7 @@ def build_app(services: Services, settings: ApiSettings, forwarder: Forwarder) -
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
     about_certificates = (certificates, check, events, reports, operations, cleanup, resync, issuers, rate_limits)
-    for module in (*about_certificates, tokens, cluster, system, swagger):
+    for module in (*about_certificates, tokens, plugins, cluster, system, swagger):
         app.register_blueprint(module.routes)
     return app
 

@@ -132,6 +132,13 @@ KINDS: Mapping[type[Exception], Kind] = {
         "The CA did not issue the certificate",
         "`issuer_problem` has the CA's own words, with one entry in `subproblems` for each name that failed.",
     ),
+    errors.OrderRefused: Kind(
+        500,
+        "order-refused",
+        "A hook of this installation did not let the order pass",
+        "`detail` names the plugin; the CA has not been asked. For the operator: the server's log has what the plugin "
+        "wrote.",
+    ),
     errors.ChallengeFailed: Kind(
         500,
         "challenge-failed",

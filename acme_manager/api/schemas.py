@@ -360,6 +360,37 @@ class ResyncAnswer:
 
 
 @attrs.frozen(kw_only=True)
+class PluginRunAnswer:
+    """One run of a plugin. `action`: `present`, `cleanup`, `describe`, `hook`; `at`: when it began, in RFC 3339.
+
+    `outcome`: its exit code, or `timeout`, `refused`, `output` (too much of it), `cancelled`.
+    """
+
+    action: str
+    at: str
+    seconds: float
+    outcome: str
+
+
+@attrs.frozen(kw_only=True)
+class PluginAnswer:
+    """A plugin of the configuration. `verified`: whether its checksum is known, and checked at each run.
+
+    `variables` are the names of those in its `env`; `summary` is what it says about itself; `timeout` is in seconds.
+    """
+
+    name: str
+    type: str
+    path: str
+    verified: bool
+    timeout: float
+    user: str
+    variables: list[str]
+    summary: str
+    last_run: PluginRunAnswer | msgspec.UnsetType = msgspec.UNSET
+
+
+@attrs.frozen(kw_only=True)
 class CleanupAnswer:
     """What clean-up would do now. `enabled`: whether it is turned on; `complete`: whether `actions` has everything.
 

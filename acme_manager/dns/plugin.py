@@ -10,20 +10,13 @@ from functools import partial
 import attrs
 
 from acme_manager.config.model import Config, Plugin
+from acme_manager.config.plugins import DNS
 from acme_manager.dns.challenge import Record
+from acme_manager.dns.descriptions import Descriptions
 from acme_manager.dns.held import Holder
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.propagation import Timing
-from acme_manager.dns.protocol import (
-    CLEANUP,
-    DESCRIBE,
-    HOLD,
-    PRESENT,
-    Change,
-    Description,
-    read_description,
-    read_refusal,
-)
+from acme_manager.dns.protocol import CLEANUP, HOLD, PRESENT, Change, read_refusal
 from acme_manager.dns.providers import PatientProvider, ProviderInfo, Source, Tier
 from acme_manager.dns.turns import Turns
 from acme_manager.errors import DnsFailed
@@ -83,14 +76,6 @@ class PluginProvider:
     def _turn(self, change: Change) -> AbstractAsyncContextManager[None]:
         return self.turns.turn(change.zone or change.name) if self.turns else nullcontext()
 
-    async def describe(self) -> Description | None:
-        """What the plugin says about itself, None when it says nothing. Raises DnsFailed."""
-        try:
-            done = await self.runner.run(self.plugin, DESCRIBE, [DESCRIBE], interpreter=self.interpreter)
-        except PluginFailed as error:
-            raise DnsFailed(str(error)) from error
-        return None if done.returncode else read_description(done.stdout)
-
     async def _hold(self, change: Change, socket: str) -> None:
         await self._run(attrs.evolve(self.plugin, timeout=_LONGEST_HOLD), attrs.evolve(change, socket=socket))
 
@@ -123,6 +108,7 @@ class PluginProvider:
         raise DnsFailed(
             f"plugin '{self.plugin.name}' failed to {change.action} the record of {change.name}: {told}",
             cause=refusal.cause if refusal else "",
+            retry_after=refusal.retry_after if refusal else None,
         )
 
     async def _zone_hint(self, name: str) -> str:
@@ -138,12 +124,13 @@ class PluginSource(Source):
     """The plugins of the configuration that are of `type: dns`."""
 
     runner: PluginRunner
+    descriptions: Descriptions
     plugins: Mapping[str, Plugin] = attrs.field(factory=dict)
     name: str = "plugin"
 
     def at(self, config: Config) -> PluginSource:
         """With the plugins of that configuration."""
-        own = {plugin.name: plugin for plugin in config.common.plugins if plugin.type == "dns"}
+        own = {plugin.name: plugin for plugin in config.common.plugins if plugin.type == DNS}
         return attrs.evolve(self, plugins=own)
 
     def provider(self, name: str, _environ: Mapping[str, str], lookup: Lookup) -> PatientProvider | None:
@@ -151,9 +138,14 @@ class PluginSource(Source):
         plugin = self.plugins.get(name)
         if plugin is None:
             return None
-        return PluginProvider(plugin=plugin, runner=self.runner, zone_of=lookup.zone_of)
+        timing, said = Timing(), self.descriptions.of(plugin)
+        if said:
+            timing = Timing(timeout=said.timeout or timing.timeout, interval=said.interval or timing.interval)
+        return PluginProvider(plugin=plugin, runner=self.runner, zone_of=lookup.zone_of, timing=timing)
 
     def providers(self) -> Iterable[ProviderInfo]:
         """See Source."""
         for name, plugin in sorted(self.plugins.items()):
-            yield ProviderInfo(name=name, tier=Tier.OWN, source=self.name, summary=str(plugin.path))
+            said = self.descriptions.of(plugin)
+            summary = said.summary if said and said.summary else str(plugin.path)
+            yield ProviderInfo(name=name, tier=Tier.OWN, source=self.name, summary=summary)

@@ -10,6 +10,7 @@ import structlog
 
 from acme_manager.config.model import Config
 from acme_manager.dns.acmesh import AcmeShSource
+from acme_manager.dns.descriptions import Descriptions
 from acme_manager.dns.libraries import LegoSource, LexiconSource
 from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.plugin import PluginSource
@@ -23,10 +24,14 @@ _log = structlog.get_logger(__name__)
 _MOST_LISTED = 12  # names in an error
 
 
-def sources_of(runner: PluginRunner) -> Sequence[Source]:
-    """Every source, in the order in which a name is looked for: what administrators set up themselves comes first."""
+def sources_of(runner: PluginRunner, descriptions: Descriptions | None = None) -> Sequence[Source]:
+    """Every source, in the order in which a name is looked for: what administrators set up themselves comes first.
+
+    `descriptions` are those that a node asks its plugins for.
+    """
     libraries = (AcmeShSource(runner), LegoSource(runner), LexiconSource(runner))
-    return (PluginSource(runner), BuiltIn(), ShippedSource(runner), *libraries)
+    plugins = PluginSource(runner, descriptions or Descriptions(runner))
+    return (plugins, BuiltIn(), ShippedSource(runner), *libraries)
 
 
 @attrs.frozen

@@ -83,6 +83,8 @@ def _kind(error: errors.AcmeManagerError) -> tuple[str, Cure]:
             return _of_problem(error.problem)
         case errors.IssuerUnavailable():
             return "ca_unavailable", Cure.ANOTHER_CA
+        case errors.OrderRefused():
+            return "hook", Cure.PERSON
         case errors.DnsFailed():
             return _BY_DNS.get(error.cause, ("dns", Cure.TIME))
         case errors.ChallengeFailed():

@@ -21,6 +21,7 @@ from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.operations import Operations
 from acme_manager.services.plans import Plans
+from acme_manager.services.plugins import Plugins
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
@@ -42,6 +43,7 @@ class Services:
     challenges: HttpChallenges
     health: Health
     preflight: Preflight
+    plugins: Plugins
     issuers: Issuers
     budgets: Budgets
     issuer_findings: IssuerFindings

@@ -42,6 +42,7 @@ from acme_manager.ports import Clock, Cluster, Issued, OrderRequest, PlacedOrder
 from acme_manager.services.attempts import Attempts
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.fallback import Fallback
+from acme_manager.services.hooks import Hooks
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.jobs import Flight
 from acme_manager.services.journal import Journal, OrderRecord
@@ -71,6 +72,7 @@ class Issuing:
     clock: Clock
     settings: Settings
     fallback: Fallback
+    hooks: Hooks
     unfinished: dict[str, OrderRecord] = attrs.field(factory=dict)  # by the certificate's key
     unrevoked: set[str] = attrs.field(factory=set)  # of these, what is kept, and only the old one is yet to be revoked
 
@@ -215,6 +217,10 @@ class Issuing:
             await self.journal.write(noted)
             self.unfinished[wanted.id.key] = noted
 
+        solver, resumed = self.issuers.solver_for(ordered), bool(record.order.url)
+        if not resumed:  # before the fence, since hooks take their time, and before the budget, which they may spare
+            dns, _ = self.issuers.choice(ordered)
+            await self.hooks.ask(ordered.identifiers, ordered.issuer, dns=bool(dns))
         await self.cluster.confirm()
         request = OrderRequest(
             identifiers=wanted.identifiers,
@@ -223,11 +229,10 @@ class Issuing:
             profile=ordered.profile,
             replaces=record.replaces,
         )
-        renewal, resumed = bool(record.replaces), bool(record.order.url)
+        renewal = bool(record.replaces)
         budget = self.budgets.ordering(
             ordered.issuer, ordered.identifiers, renewal=renewal, ari=renewal, resumed=resumed
         )
-        solver = self.issuers.solver_for(ordered)
         self.attempts.watch(wanted.id, ordered.issuer, solver)
         try:
             with trio.fail_after(self.common.cert_timeout), budget:
@@ -236,7 +241,7 @@ class Issuing:
                     solver,
                     placed=placed,
                     step=lambda step: self.progress.publish(wanted.id, step),
-                    resume=record.order if record.order.url else None,
+                    resume=record.order if resumed else None,
                 )
         except trio.TooSlowError:
             raise IssuanceTimedOut(

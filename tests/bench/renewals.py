@@ -15,6 +15,7 @@ from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.gotime import format_time, milliseconds
 from acme_manager.domain.renewal import draw, parse_window
 from acme_manager.domain.renewal_state import RenewalState
+from acme_manager.plugins import PluginMetrics, PluginRunner
 from acme_manager.ring.alone import Alone
 from acme_manager.services.asking import Asking
 from acme_manager.services.attempts import Attempts
@@ -22,6 +23,7 @@ from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.fallback import Fallback
+from acme_manager.services.hooks import Hooks
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
@@ -139,6 +141,7 @@ def _renewals(clock: _Clock, state: State) -> Renewals:
         clock=clock,
         settings=settings,
         fallback=Fallback(settings=settings, issuers=issuers, dns=memory_dns(MemoryLookup({}))),
+        hooks=Hooks(settings=settings, runner=PluginRunner(PluginMetrics(CollectorRegistry()), clock)),
     )
     limits = RateLimits(cluster, state, issuing.progress, clock, settings, CollectorRegistry())
     return Renewals(

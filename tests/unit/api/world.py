@@ -14,12 +14,14 @@ from quart_trio.testing import TrioClient
 from acme_manager.api.app import ApiSettings, build_app
 from acme_manager.api.forward import Waits, open_forwarder
 from acme_manager.config.model import Flags
+from acme_manager.dns.descriptions import Descriptions
 from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
 from acme_manager.services.changes import Changes
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.plans import Plans
+from acme_manager.services.plugins import Plugins
 from acme_manager.services.reports import Reports
 from tests.unit.services.cleaning import cleanup_of
 from tests.unit.services.world import FixedClock, World, open_world, preflight
@@ -62,6 +64,7 @@ async def open_api(
     async with open_world(**world) as opened:
         plans = Plans(opened.state, opened.issuing.settings, FixedClock())
         changes, reports = Changes(opened.state, FixedClock()), Reports(opened.cluster, FixedClock())
+        runner = opened.issuing.hooks.runner
         services = Services(
             **{
                 "cluster": opened.cluster,
@@ -73,6 +76,7 @@ async def open_api(
                 "challenges": opened.challenges,
                 "health": Health({"storage": opened.state.health}),
                 "preflight": preflight(opened),
+                "plugins": Plugins(settings=opened.issuing.settings, runner=runner, descriptions=Descriptions(runner)),
                 "issuers": opened.issuing.issuers,
                 "budgets": opened.budgets,
                 "issuer_findings": opened.findings,

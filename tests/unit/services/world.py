@@ -17,6 +17,7 @@ from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.budget import PRESETS
 from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
+from acme_manager.plugins import PluginMetrics, PluginRunner
 from acme_manager.ports import Clock
 from acme_manager.ring.alone import Alone
 from acme_manager.services.attempts import Attempts
@@ -25,6 +26,7 @@ from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
 from acme_manager.services.fallback import Fallback
+from acme_manager.services.hooks import Hooks
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
@@ -146,6 +148,7 @@ async def open_world(
             clock=clock,
             settings=settings,
             fallback=Fallback(settings=settings, issuers=issuers, dns=memory_dns(lookup or MemoryLookup({}))),
+            hooks=Hooks(settings=settings, runner=PluginRunner(PluginMetrics(registry), clock)),
         )
         rate_limits = RateLimits(cluster, state, progress, clock, settings, registry)
         certificates = Certificates(state, issuing, jobs, rate_limits)
