@@ -15,6 +15,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from acme_manager.client.flags import ClientFlags
+from acme_manager.client.follow import follow
 from acme_manager.client.listener import serve_metrics
 from acme_manager.client.run import INVALID, OK, Outcome, Runner
 from acme_manager.errors import AcmeManagerError, ConfigInvalid
@@ -35,6 +36,7 @@ async def serve(runner: Runner, registry: CollectorRegistry) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve_metrics, runner.flags, registry, agent.stopping)
             nursery.start_soon(agent.watch_configuration)
+            nursery.start_soon(follow, runner.events, runner.sight, agent.wake)
             if runner.flags.cleanup_enabled:
                 nursery.start_soon(agent.call_for_cleanup)
             nursery.start_soon(agent.obey, signals)

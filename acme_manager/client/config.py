@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 import attrs
 
+from acme_manager.client.commands import Command
 from acme_manager.client.model import ClientConfig, Common, Format, KeyRenewal, Wanted
+from acme_manager.client.probe import parse_check
 from acme_manager.config import readers
 from acme_manager.config.document import Document, Steps, read_document
 from acme_manager.config.environment import with_vault_variables
@@ -93,6 +95,8 @@ def _within(wanted: Wanted, common: Common) -> Iterator[tuple[str, str]]:
     """What must hold between the values of one certificate."""
     if wanted.dns_challenge and wanted.http_challenge:
         yield "", "'dns_challenge' and 'http_challenge' are mutually exclusive"
+    if problem := _command_trouble(wanted.post_cmd_run, common):
+        yield "post_cmd_run", problem
     days = wanted.days or common.cert_days
     if days and wanted.renewal_days:
         longest = parse_window(wanted.renewal_days).earliest
@@ -110,10 +114,21 @@ def _together(common: Common, vault: VaultConfig | None, path: Path, *, backed: 
     if common.certificate_backup and vault is None and not backed:
         yield ("storage", "vault"), "is missing: with 'certificate_backup: true' it says where keys are kept"
     endings = [common.certificate_file_ext, common.certificate_keyfile_ext, common.certificate_ca_file_ext]
+    for key in ("pre_cmd_run", "post_cmd_run"):
+        if problem := _command_trouble(getattr(common, key), common):
+            yield ("common", key), problem
     if len(set(endings)) < len(endings):
         yield ("common", "certificate_file_ext"), "and the extensions of key and CA files must differ from each other"
     if common.http_client_retry_wait_min > common.http_client_retry_wait_max:
         yield ("common", "http_client_retry_wait_min"), "must not be above 'http_client_retry_wait_max'"
+
+
+def _command_trouble(text: str, common: Common) -> str:
+    try:
+        empty = text and not Command(text=text, timeout=1, shell=common.cmd_shell).arguments
+    except ValueError as error:
+        return f"can't be split into arguments: {error}"
+    return "is blank" if empty else ""
 
 
 class _Reading:
@@ -254,6 +269,7 @@ register(
         "labels": _in_our_words(parse_labels),
         "formats": _formats,
         "key_renewal": _key_renewal,
+        "check": _in_our_words(parse_check),
     },
     {"domain": "the main name of the certificate", "issuer": "the name of an issuer of the server"},
 )

@@ -12,6 +12,7 @@ import attrs
 from rich.console import Console
 
 from acme_manager.client.access import access, retries
+from acme_manager.client.checks import look_at_services
 from acme_manager.client.config import load_client
 from acme_manager.client.flags import ClientFlags
 from acme_manager.client.manager import Manager, open_manager
@@ -50,15 +51,18 @@ class Desk:
         async with self.runner.view() as view:
             server, steps = view.situation.server, {step.identity: step for step in view.steps}
             known = {} if isinstance(server, Unknown) else server
+            looks = await look_at_services(view.config, (), self.runner.metrics, self.runner.clock)
             rows = []
             for identity in dict.fromkeys([*view.config.wanted, *view.situation.disk]):
                 if names and identity not in names:
                     continue
+                look = looks.get(identity)
                 present, step = known.get(identity), steps.get(identity)
                 rows.append(
                     attrs.evolve(
                         row_of(identity, present, self.runner.clock.now()),
                         installed=installed_state(view.situation.disk.get(identity), present),
+                        served=None if look is None else "yes" if look.served.ok else look.served.why,
                         to_do=f"{step.action}: {step.reason}" if step else None,
                     )
                 )

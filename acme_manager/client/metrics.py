@@ -41,6 +41,13 @@ class ClientMetrics:
         self.role = gauge("client_role", "1 in full mode, 2 in pull mode")
         self.server_unknown = gauge("client_server_unreachable", "1 while no server gives the list of certificates")
         self.last_run = gauge("client_last_run_timestamp_seconds", "When a run last found everything right")
+        self.served = gauge(
+            "local_certificate_served",
+            "1 for a certificate that its check finds served, 0 for one that it does not",
+            "issuer",
+            "name",
+            "domain",
+        )
         self.mismatch = gauge(
             "local_certificate_metadata_mismatch",
             "1 for a certificate whose content is not what the server's metadata says",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,19 @@ import trio
 from acme_manager.client.access import access, retries
 from acme_manager.client.apply import Done, Hand
 from acme_manager.client.backup import Backup
+from acme_manager.client.checks import look_at_services
 from acme_manager.client.config import load_client
 from acme_manager.client.flags import ClientFlags
+from acme_manager.client.follow import Sight
 from acme_manager.client.hooks import Hooks
-from acme_manager.client.manager import Manager, ManagerRefused, ManagerUnavailable, open_manager
+from acme_manager.client.manager import Event, Manager, ManagerRefused, ManagerUnavailable, open_manager
 from acme_manager.client.metrics import FULL, PULL, ClientMetrics
 from acme_manager.client.model import ClientConfig
 from acme_manager.client.notebook import Notebook, open_notebook
 from acme_manager.client.observe import Subject, observe
 from acme_manager.client.plan import Action, OnDisk, Situation, Step, Unknown, plan, plan_pull
 from acme_manager.client.record import Entry
+from acme_manager.client.report import Reporter, report_of, this_host
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.names import parse_identifier
 from acme_manager.errors import ConfigInvalid, InvalidRequest
@@ -69,6 +72,18 @@ class Runner:
     environ: Mapping[str, str] = attrs.field(repr=False)
     metrics: ClientMetrics
     clock: Clock
+    sight: Sight = attrs.field(factory=Sight)
+    reporter: Reporter = attrs.field(factory=Reporter)
+
+    async def events(self, digest: str, wait: float) -> Event:
+        """Wait until the server has something else than `digest` is of, for `wait` seconds at most.
+
+        Raises ConfigInvalid, ManagerUnavailable and ManagerRefused.
+        """
+        config = await trio.to_thread.run_sync(self._config)
+        way = await trio.to_thread.run_sync(partial(access, self.flags, self.environ, config.common))
+        async with open_manager(way, retries(config.common)) as manager:
+            return await manager.events(digest, wait)
 
     async def run(self, *, forced: bool = False, cleanup: bool = False) -> Outcome:
         """Make a run. `forced` also tries what was given up; `cleanup` also removes files that nobody knows any more.
@@ -132,6 +147,7 @@ class Runner:
             self.metrics.server_unknown.set(1)
             return Unknown(str(error))
         self.metrics.server_unknown.set(0)
+        self.sight.note(listed)
         found: dict[str, Certificate] = {}
         for one in listed:
             if all(map(_fits_into_a_path, (one.name or "-", one.issuer, one.domain))):
@@ -169,6 +185,7 @@ class Runner:
             return Outcome(problems=[*failed, "nothing was changed"], code=COMMAND_FAILED)
         done, problems = await self._do(view)
         failed = await hooks.after(done)
+        problems += await self._look_after(view, {one.step.identity for one in done if one.installed})
         unknown = view.situation.server
         if isinstance(unknown, Unknown):
             return Outcome(done=done, problems=[*problems, *failed, unknown.why], code=UNREACHABLE)
@@ -176,6 +193,18 @@ class Runner:
         if code == OK:
             self.metrics.last_run.set(self.clock.now().timestamp())
         return Outcome(done=done, problems=[*problems, *failed], code=code)
+
+    async def _look_after(self, view: View, changed: Collection[str]) -> list[str]:
+        """See whether services show what is installed now, and tell the server; returns which of them do not."""
+        config, server = view.config, view.situation.server
+        looks = await look_at_services(config, changed, self.metrics, self.clock)
+        if not isinstance(server, Unknown):
+            disk = await trio.to_thread.run_sync(partial(self._disk, config, server, view.notebook))
+            now = attrs.evolve(view.situation, disk=disk, record=view.notebook.record)
+            await self.reporter.offer(view.manager, report_of(this_host(), now, looks), self.clock.now().timestamp())
+        return [
+            f"{identity} is not served: {look.served.why}" for identity, look in looks.items() if not look.served.ok
+        ]
 
     async def _do(self, view: View) -> tuple[list[Done], list[str]]:
         """All steps; those that take something away come last, and not at all when another has failed: what is to be
