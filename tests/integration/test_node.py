@@ -11,7 +11,7 @@ import trio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from acme_manager.domain.keys import KeyType
-from tests.integration.site import csr_for, leaf, names, nothing_left, open_site
+from tests.integration.site import csr_for, eventually, leaf, names, nothing_left, open_site
 from tests.parts.program import LOOPBACK
 
 
@@ -141,10 +141,25 @@ async def test_a_ca_that_forgot_our_account_is_joined_again(tmp_path: Path) -> N
         assert created.status_code == 201, created.text
 
 
-async def test_data_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_data_is_there_after_a_restart_and_those_who_wait_for_changes_do_not_hold_it_up(tmp_path: Path) -> None:
     async with open_site(tmp_path) as site, site.node.client() as client:
         first = (await client.post("/api/v1/certificate", json={"issuer": "pebble", "domain": "a.example.test"})).json()
-        await site.node.program.stop()
+        events: list[dict[str, Any]] = [(await client.get("/api/v1/events")).json()]
+
+        async def wait_for_change() -> None:
+            asked = {"digest": events[0]["digest"], "wait": "300"}
+            events.append((await client.get("/api/v1/events", params=asked, timeout=310)).json())
+
+        async def waits() -> bool:
+            return "acme_manager_http_requests_in_flight 2.0" in (await client.get("/metrics")).text
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_for_change)
+            await eventually(waits, within=5)
+            began = trio.current_time()
+            await site.node.program.stop()
+            assert trio.current_time() - began < 5
+        assert events[1] == {"digest": events[0]["digest"], "changed": False, "certificates": []}
         assert "certificate issued" in site.node.program.log()
         await site.node.start()
         assert (await client.get("/api/v1/certificate/pebble/a.example.test")).json() == first
