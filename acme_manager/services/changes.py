@@ -27,7 +27,7 @@ class Changes:
         self._state, self._clock = state, clock
         self._counted: dict[str, tuple[str, int]] = {}  # owner and weight, by the certificate's key
         self._totals: dict[str, int] = {}
-        self._listings: dict[str, tuple[str, tuple[Certificate, ...]]] = {}
+        self._listings: dict[str, tuple[Certificate, ...]] = {}
         self._waiters: dict[tuple[str, str], set[trio.Event]] = {}
         self._closed = False
 
@@ -56,13 +56,11 @@ class Changes:
 
     def listing(self, owner: str) -> tuple[Certificate, ...]:
         """What there is of an owner's; looked for once for each change."""
-        digest = self.digest(owner)
-        known, listing = self._listings.get(owner, ("", ()))
-        if known != digest:
+        if owner not in self._listings:
             prefix = f"{owner}/"
-            listing = tuple(one for key, one in self._state.certificates.items() if key.startswith(prefix))
-            self._listings[owner] = digest, listing
-        return listing
+            found = tuple(one for key, one in self._state.certificates.items() if key.startswith(prefix))
+            self._listings[owner] = found
+        return self._listings[owner]
 
     async def wait(self, caller: Token, known: str, seconds: float) -> str:
         """Return the digest of the caller's certificates once it is not `known`, after `seconds` at the latest.
