@@ -60,8 +60,10 @@ class Hand:
         """Do one step."""
         try:
             installed = await self._actions[step.action](step)
-        except (AcmeManagerError, OSError, ValueError) as error:
-            _log.error("step failed", step=str(step.action), certificate=step.identity, err=str(error))
+        except Exception as error:  # noqa: BLE001 one that nobody foresaw must not keep the others from being done
+            foreseen = isinstance(error, AcmeManagerError | OSError | ValueError)
+            trace = {} if foreseen else {"exc_info": error}
+            _log.error("step failed", step=str(step.action), certificate=step.identity, err=str(error), **trace)
             self.metrics.steps.labels(step.action, "failed").inc()
             return Done(step=step, problem=f"{step.action} {step.identity}: {error}")
         if step.action is not Action.KEEP:
@@ -160,24 +162,33 @@ class Hand:
         self.metrics.mismatch.labels(told.issuer, told.name, told.domain).set(differs)
         if differs:
             _log.warning("content is not what the server's metadata says", certificate=step.identity)
-        await self._back_up(step, stored, key)
+        saved = await self._back_up(step, stored, key)
+        installed = False
         if not self._deploys:
             await self._remember(step, told, told.fingerprint, ())
-            return False
-        parts = Parts(certificate=stored.cert, chain=stored.ca_issuer, key=key)
-        if parts == await self._threaded(self._versions(step).installed):
-            return False
-        return await self._install(step, parts, told)
+            if saved and self.config.common.certificate_dir is not None:
+                await self._threaded(self._versions(step).forget_key)
+        else:
+            parts = Parts(certificate=stored.cert, chain=stored.ca_issuer, key=key)
+            if parts != await self._threaded(self._versions(step).installed):
+                installed = await self._install(step, parts, told)
+        if step.identity in self.notebook.record:
+            entry = self.notebook.record[step.identity]
+            await self.notebook.note(step.identity, attrs.evolve(entry, unsaved=not saved))
+        return installed
 
-    async def _back_up(self, step: Step, stored: StoredCertificate, key: str) -> None:
-        """What can't be kept in two places is installed all the same."""
+    async def _back_up(self, step: Step, stored: StoredCertificate, key: str) -> bool:
+        """False when it failed: what can't be kept in two places is installed all the same, and the next run tries
+        again."""
         if self.backup is None or self.pull:
-            return
+            return True
         try:
             await self.backup.save(stored, key)
         except AcmeManagerError as error:
             _log.error("not backed up", certificate=step.identity, err=str(error))
             self.troubles.append(f"{step.identity} could not be backed up: {error}")
+            return False
+        return True
 
     async def _install(self, step: Step, parts: Parts, told: Certificate) -> bool:
         versions = self._versions(step)

@@ -45,8 +45,9 @@ def observe(common: Common, subject: Subject) -> OnDisk:
         except ValueError as error:
             key = Part.UNREADABLE
             troubles.append(f"{paths.key}: {error}")
-    elif key is Part.MISSING and _is_awaited(paths, subject.present):
-        key = Part.PRESENT  # of an order that was cut short: the certificate that it waits for is on the server
+    awaited = _is_awaited(paths, subject.present)
+    if key is Part.MISSING and awaited:
+        key = Part.PRESENT  # of an order that was cut short
     seen = fingerprint(certificate_text) if certificate is Part.PRESENT else ""
     if chain is Part.MISSING and _had_no_chain(common, paths, subject.entry, seen):
         chain = Part.PRESENT
@@ -57,6 +58,7 @@ def observe(common: Common, subject: Subject) -> OnDisk:
         fingerprint=seen,
         key_fits=bool(key_text) and made_for(key_text, certificate_text),
         key_type=kind,
+        awaited=awaited,
         formats=frozenset(one for one, path in paths.formats.items() if _is_current(paths, path)),
         untidy=_untidy(common, paths, subject.wanted or Wanted(domain="", issuer="")),
         trouble="; ".join(troubles),

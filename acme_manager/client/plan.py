@@ -82,6 +82,7 @@ class OnDisk:
     fingerprint: str = ""  # of the certificate's file
     key_fits: bool = False  # the key is the one that the certificate was made for
     key_type: str = ""  # as in the configuration, lower case
+    awaited: bool = False  # a key waits here for the certificate that the server has by now
     formats: frozenset[Format] = frozenset()  # that are there and were made of the same version
     untidy: str = ""  # what is wrong with owner, group, mode or links; empty: nothing
     trouble: str = ""  # why something is unreadable
@@ -191,6 +192,9 @@ def _one(common: Common, wanted: Wanted, present: Certificate | None, disk: OnDi
             present=present,
         )
     if not common.certificate_deploy:
+        if disk.awaited:
+            reason = "its key waits to be backed up"
+            return Step(action=Action.FETCH, identity=identity, reason=reason, wanted=wanted, present=present)
         return _keep(identity, "up to date on the server, and no files are wanted here", wanted, present)
     return _files(identity, wanted, present, disk, backup=common.certificate_backup)
 

@@ -36,6 +36,7 @@ class Entry:
     fingerprint: str = ""  # of what was installed last
     files: tuple[str, ...] = ()  # that were written for it, relative to the folder of certificates
     installed_at: float = 0.0
+    unsaved: bool = False  # it could not be written to the backup
     given_up: str = ""  # fingerprint of the version that was rolled back since a command failed with it
     delete_from: float = 0.0  # no longer wanted: when it may be deleted
     imported: Imported | None = None  # until the server has it

@@ -120,6 +120,8 @@ class Runner:
             steps = plan_pull(situation) if self.flags.pull_only else plan(situation)
             if cleanup:
                 steps += forgotten(situation, steps)
+            if backup is not None:
+                steps = [_also_backed_up(step, situation.record.get(step.identity)) for step in steps]
             if not forced:
                 steps = [_unless_given_up(step, situation.record.get(step.identity)) for step in steps]
             yield View(
@@ -259,6 +261,12 @@ def forgotten(situation: Situation, steps: Sequence[Step]) -> list[Step]:
         _log.warning("more to clean up than -client.max-deletions allows, nothing is", number=len(found))
         return []
     return found
+
+
+def _also_backed_up(step: Step, entry: Entry | None) -> Step:
+    if step.action is not Action.KEEP or not (step.wanted and step.present and entry and entry.unsaved):
+        return step
+    return attrs.evolve(step, action=Action.FETCH, reason="it could not be backed up so far")
 
 
 def _unless_given_up(step: Step, entry: Entry | None) -> Step:

@@ -54,6 +54,10 @@ class Versions:
         write_pending(self.paths, key, folder_mode=self.common.certificate_dir_perm)
         return key
 
+    def forget_key(self) -> None:
+        """The key that waited for its certificate is kept elsewhere."""
+        drop_pending(self.paths)
+
     def install(self, parts: Parts, at: datetime, *, bundle: bool) -> tuple[str, ...]:
         """Switch to a version, once its parts are seen to belong together; returns its files' names in the folder."""
         wanted, common, paths = self.wanted or Wanted(domain="", issuer=""), self.common, self.paths

@@ -27,7 +27,7 @@ def serial(agent: Agent, name: str = "pebble/www.example.test") -> int:
     return x509.load_pem_x509_certificate(text[0].encode()).serial_number
 
 
-async def test_a_host_gets_keeps_changes_and_gives_up_its_certificates(tmp_path: Path) -> None:
+async def test_a_host_gets_keeps_changes_and_gives_up_its_certificates(tmp_path: Path) -> None:  # noqa: PLR0915 one life
     async with open_site(tmp_path, nonce_reject=0) as site, site.node.client() as client:
         agent = agent_of(tmp_path, site.node.url, site.node.token)
         told = agent.folder / "told"
