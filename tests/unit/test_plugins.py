@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from structlog.testing import capture_logs
 
 from acme_manager.config.model import Plugin
 from acme_manager.plugins import PluginFailed, PluginMetrics, PluginRunner, masked
+from tests.fakes.plugins import plugin
 from tests.unit.services.world import FixedClock
 
 
@@ -22,11 +22,7 @@ class Stage:
         self.runner = PluginRunner(PluginMetrics(self.registry), FixedClock())
 
     def plugin(self, body: str, **settings: Any) -> Plugin:
-        path = self.folder / "p"
-        path.write_text(f"#!/bin/sh\n{body}\n")
-        path.chmod(0o755)
-        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Plugin(**{"name": "p", "path": path, "checksum": checksum, **settings})
+        return plugin(self.folder, body, **settings)
 
     def runs(self, exit_code: str) -> float | None:
         labels = {"plugin": "p", "action": "present", "exit_code": exit_code}
@@ -100,10 +96,10 @@ async def test_half_of_a_secret_is_not_logged_either(stage: Stage) -> None:
 
 
 async def test_one_without_a_checksum_is_warned_of_at_each_run(stage: Stage) -> None:
-    plugin = stage.plugin("true", checksum="")
+    unverified = stage.plugin("true", checksum="")
     with capture_logs() as logs:
         for _ in range(2):
-            await stage.runner.run(plugin, "present", [])
+            await stage.runner.run(unverified, "present", [])
     warned = [line["plugin"] for line in logs if line["event"] == "plugin without checksum is run"]
     assert warned == ["p", "p"]
 
