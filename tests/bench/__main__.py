@@ -13,6 +13,7 @@ import trio
 from tests.bench.api import bench_api
 from tests.bench.contenders import CONTENDERS
 from tests.bench.failover import bench_failover
+from tests.bench.fleet import bench_fleet
 from tests.bench.issue import Plan, bench_issue
 from tests.bench.parts import BenchFailed
 from tests.bench.renewals import bench_renewals
@@ -26,11 +27,12 @@ def main(arguments: list[str]) -> int:
         prog="scripts/bench", description="Measure the server beside what it is compared with."
     )
     parser.add_argument(
-        "what", nargs="?", choices=["issue", "api", "ring", "failover", "renewals", "all"], default="all"
+        "what", nargs="?", choices=["issue", "api", "ring", "failover", "renewals", "fleet", "all"], default="all"
     )
     parser.add_argument("--rounds", type=_count, help="default 3; failover: kills, default 50")
     parser.add_argument("--stops", type=_count, default=10, help="failover: graceful stops")
     parser.add_argument("--certificates", type=int, default=Plan().certificates, help="issue: for us and the bare loop")
+    parser.add_argument("--fleet", type=_count, default=1000, help="fleet: certificates to replace")
     parser.add_argument("--peers", type=int, default=Plan().peers, help="issue: certificates for lego and certbot")
     parser.add_argument("--in-flight", type=int, default=Plan().in_flight, help="issue: orders at once")
     parser.add_argument(
@@ -58,6 +60,8 @@ def main(arguments: list[str]) -> int:
             trio.run(partial(bench_failover, rounds=given.rounds or 50, stops=given.stops))
         if given.what in {"renewals", "all"}:
             trio.run(bench_renewals, 100_000, 20)
+        if given.what in {"fleet", "all"}:
+            trio.run(bench_fleet, given.fleet, rounds)
     except (BenchFailed, PartFailed) as error:
         sys.stderr.write(f"scripts/bench: {error}\n")
         return 1

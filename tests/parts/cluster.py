@@ -120,12 +120,14 @@ async def open_cluster(
     validity: int = 90 * 86400,
     tls_port: int | None = None,
     start: bool = True,
+    issuer: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[Cluster]:
     """Start everything, the nodes on a network's hosts if there is one; `flags` are for all nodes.
 
-    `validity` of certificates is in seconds, `tls_port` is where the CA asks for tls-alpn-01, `options` are those of
-    `new_node`. With `start` false no node runs yet, and none has a token.
+    `validity` of certificates is in seconds, `tls_port` is where the CA asks for tls-alpn-01, `issuer` are settings
+    that all issuers have besides, `options` are those of `new_node`. With `start` false no node runs yet, and none has
+    a token.
     """
     places = network.hosts if network else [Place(f"n{number}", f"127.0.0.{number}") for number in range(1, count + 1)]
     api_port, ring_port = (8989, 7946) if network else lasting_ports(2)
@@ -137,7 +139,7 @@ async def open_cluster(
         ca = await enter(pebble(folder, dns=dns.at, http_port=api_port, tls_port=tls_port, validity=validity))
         to_ca = await enter(fault_proxy(ca.directory.removesuffix("/dir")))
         to_bao = await enter(fault_proxy(bao.url))
-        shared = {"ca_dir_url": f"{to_ca.url}/dir", "ca_bundle": str(ca.ca_pem)}
+        shared = {"ca_dir_url": f"{to_ca.url}/dir", "ca_bundle": str(ca.ca_pem), **(issuer or {})}
         issuers: Mapping[str, Mapping[str, Any]] = {
             "pebble": {**shared, "dns_challenge": "rfc2136"},
             "web": {**shared, "http_challenge": "kvring"},
