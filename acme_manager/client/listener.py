@@ -28,14 +28,16 @@ async def serve_metrics(flags: ClientFlags, registry: CollectorRegistry, stoppin
     if not flags.listen_address:
         return
     config = Config()
-    host, _, port = flags.listen_address.rpartition(":")
-    config.bind = [f"{host or '[::]'}:{port}"]
     config.certfile, config.keyfile = flags.tls_cert_file or None, flags.tls_key_file or None
     config.accesslog, config.errorlog = None, logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.keep_alive_timeout = float(flags.http_read_timeout)
     config.read_timeout = flags.http_read_header_timeout
+    host, _, port = flags.listen_address.rpartition(":")
     try:
+        # Hypercorn would leave its socket open when it can't bind it.
+        listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]") or None)
+        config.bind = [f"fd://{one.socket.detach()}" for one in listeners]
         await serve(_app(registry), config, shutdown_trigger=stopping.wait, mode="asgi")
     except (OSError, ValueError, ExceptionGroup) as error:
         _log.error("metrics are not served", address=flags.listen_address, err=str(error))

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
 
-from acme_manager.client import run
+from acme_manager.client import desk, run
 from acme_manager.client.flags import ClientFlags
 from acme_manager.client.manager import ManagerRefused, ManagerUnavailable
 from acme_manager.client.metrics import ClientMetrics
@@ -184,6 +184,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     async def open_vault(*_: Any) -> AsyncIterator[MemoryStorage]:
         yield made.vault
 
-    monkeypatch.setattr(run, "open_manager", open_manager)
+    for module in (run, desk):
+        monkeypatch.setattr(module, "open_manager", open_manager)
     monkeypatch.setattr(run, "open_vault", open_vault)
     return made
