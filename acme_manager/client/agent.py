@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from acme_manager.client.flags import ClientFlags
 from acme_manager.client.follow import follow
 from acme_manager.client.listener import serve_metrics
-from acme_manager.client.run import INVALID, OK, Outcome, Runner
+from acme_manager.client.run import INVALID, UNREACHABLE, Outcome, Runner
 from acme_manager.errors import AcmeManagerError, ConfigInvalid
 from acme_manager.structure import Bell, lone_error
 
@@ -79,7 +79,8 @@ class Agent:
             self._forced = self._cleanup = False
             with trio.CancelScope() as self._running:
                 outcome = await self._run(forced=forced, cleanup=cleanup)
-                failures = 0 if outcome.code == OK else failures + 1
+                # A step that failed waits for the interval: it may have cost an order at a CA that counts them.
+                failures = failures + 1 if outcome.code == UNREACHABLE else 0
             self._running = None
             if self.stopping.is_set():
                 return
@@ -87,7 +88,7 @@ class Agent:
                 await self.bell.wait()
 
     def pause(self, failures: int) -> float:
-        """Seconds until the next run: after failures sooner than the interval, and for no two agents the same."""
+        """Seconds until the next run: without a server sooner than the interval, and for no two agents the same."""
         interval = self.flags.check_config_interval
         if not failures:
             return interval

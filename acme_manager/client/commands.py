@@ -23,6 +23,7 @@ CHANGED = "ACME_MANAGER_CHANGED"
 _OURS = frozenset({"ACME_MANAGER_TOKEN", "CREDENTIALS_DIRECTORY"})
 _OUTPUT_SHOWN = 2000  # characters, the last ones
 _GRACE = 2.0  # seconds between asking a command to end and ending it
+_LAST = 3.0  # and until it is given up: in the kernel it may wait for a disk that does not answer
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +69,8 @@ async def run_command(command: Command, changed: Sequence[str], environ: Mapping
                 code = await process.wait()
         finally:
             if code is None:
-                await _end(process)
+                with trio.move_on_after(_GRACE + _LAST, shield=True):
+                    await _end(process)
         if code is None:
             return f"'{command.program}' was ended after {command.timeout:g} s{_said(output)}"
         if code:
@@ -78,14 +80,13 @@ async def run_command(command: Command, changed: Sequence[str], environ: Mapping
 
 
 async def _end(process: trio.Process) -> None:
-    with trio.CancelScope(shield=True):  # bounded: nothing survives SIGKILL
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        with trio.move_on_after(_GRACE):
-            await process.wait()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with trio.move_on_after(_GRACE):
         await process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _said(output: IO[bytes]) -> str:

@@ -29,6 +29,7 @@ def agent_of(host: Host, **flags: object) -> Agent:
 
 async def signals(*numbers: int) -> AsyncIterator[int]:
     for number in numbers:
+        await trio.lowlevel.checkpoint()
         yield number
 
 

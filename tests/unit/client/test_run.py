@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 
 from acme_manager.client.install import check_together
 from acme_manager.client.keys import key_type, made_for
@@ -329,6 +330,7 @@ async def test_with_a_backup_alone_the_key_goes_there_whatever_comes_between(hos
 
 async def test_a_backup_that_failed_is_made_by_the_next_run(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fails(*_: object, **__: object) -> int:
+        await trio.lowlevel.checkpoint()
         raise StorageUnavailable("away")
 
     host.configure(WWW, backup=True)
