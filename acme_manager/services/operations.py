@@ -112,8 +112,8 @@ class Operations:
 
     async def change(self, id: str, to: OperationState) -> Operation:
         """Pause, resume or abort. Raises OperationNotFound, Conflict, StaleVersion."""
-        self.get(id)
-        left = await self.progress(self.get(id)) if to is OperationState.ABORTED else None
+        operation = self.get(id)
+        left = await self.progress(operation) if to is OperationState.ABORTED else None
         changed = await self._write(id, to, left)
         _say(f"operation {to}", changed)
         return changed

@@ -10,6 +10,7 @@ import attrs
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from acme_manager.domain.budget import Limit
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.gotime import format_time
 from acme_manager.domain.operation import (
@@ -163,3 +164,21 @@ def test_pauses_are_no_time_and_nothing_leaves_an_end(steps: list[tuple[Operatio
         assert not before.state.over
         assert (operation.ended_at == now) is state.over
     assert operation.active_at(now) == ran
+
+
+@given(
+    st.builds(Limit, st.integers(1, 300), st.sampled_from((60.0, 10_800.0, 604_800.0))),
+    st.timedeltas(timedelta(days=-9), timedelta(days=9)),
+    st.integers(1, 40),
+    st.sampled_from((0, 0.1)),
+)
+def test_the_time_that_is_foretold_is_what_it_takes_to_spend_one_token_after_the_other(
+    limit: Limit, full: timedelta, count: int, keep: float
+) -> None:
+    at, full_at = _AT, _AT + min(full, limit.interval * limit.count)
+    foretold = limit.time_for(full_at, at, count, keep=keep)
+    for number in range(count):
+        at += limit.wait(full_at, at, keep=keep)
+        if number < count - 1:
+            full_at = limit.spend(full_at, at)
+    assert foretold <= at - _AT <= foretold + limit.lag * count
