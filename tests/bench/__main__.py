@@ -16,6 +16,7 @@ from tests.bench.failover import bench_failover
 from tests.bench.fleet import bench_fleet
 from tests.bench.issue import Plan, bench_issue
 from tests.bench.parts import BenchFailed
+from tests.bench.plugins import bench_plugins
 from tests.bench.renewals import bench_renewals
 from tests.bench.ring import bench_ring
 from tests.parts.program import PartFailed
@@ -27,7 +28,10 @@ def main(arguments: list[str]) -> int:
         prog="scripts/bench", description="Measure the server beside what it is compared with."
     )
     parser.add_argument(
-        "what", nargs="?", choices=["issue", "api", "ring", "failover", "renewals", "fleet", "all"], default="all"
+        "what",
+        nargs="?",
+        choices=["issue", "api", "ring", "failover", "renewals", "fleet", "plugins", "all"],
+        default="all",
     )
     parser.add_argument("--rounds", type=_count, help="default 3; failover: kills, default 50")
     parser.add_argument("--stops", type=_count, default=10, help="failover: graceful stops")
@@ -58,6 +62,8 @@ def main(arguments: list[str]) -> int:
             trio.run(partial(bench_ring, rounds=rounds, seconds=given.seconds))
         if given.what in {"failover", "all"}:
             trio.run(partial(bench_failover, rounds=given.rounds or 50, stops=given.stops))
+        if given.what in {"plugins", "all"}:
+            trio.run(bench_plugins, rounds)
         if given.what in {"renewals", "all"}:
             trio.run(bench_renewals, 100_000, 20)
         if given.what in {"fleet", "all"}:
