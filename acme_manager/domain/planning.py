@@ -87,16 +87,16 @@ def life_of(certificate: Certificate) -> Life | None:
 
 
 def plan(certificate: Certificate, state: RenewalState, policy: Policy, now: datetime) -> RenewalPlan | None:
-    """When to renew; None for a record without an expiry. The same inputs give the same answer on every node.
+    """When to renew; None for a record without an expiry, unless it is forced.
 
-    It stays the same until it is due. What is overdue and waits for a welcome time may come as soon as there is one.
+    The same inputs give the same answer on every node. It stays the same until it is due. What is overdue and waits for a welcome time may come as soon as there is one.
     """
     life = life_of(certificate)
-    if life is None:
-        return None
     state, key = state.of(certificate.fingerprint), certificate.id.key
     if state.forced:
-        return _forced(state, life, now)
+        return _forced(state, life or Life(now, now), now)
+    if life is None:
+        return None
     planned = _configured(certificate, policy, life)
     if state.ari is not None:
         planned = _suggested(planned, state.ari, life, certificate)

@@ -216,6 +216,7 @@ class Issuing:
             noted = attrs.evolve(record, order=order)
             await self.journal.write(noted)
             self.unfinished[wanted.id.key] = noted
+            self.unrevoked.discard(wanted.id.key)
 
         solver, resumed = self.issuers.solver_for(ordered), bool(record.order.url)
         if not resumed:  # before the fence, since hooks take their time, and before the budget, which they may spare

@@ -73,6 +73,16 @@ async def test_only_what_is_selected_is_renewed(autojump_clock: trio.abc.Clock) 
         assert operating.revoked == []
 
 
+async def test_a_record_without_an_expiry_is_made_anew_too(autojump_clock: trio.abc.Clock) -> None:
+    async with open_operating() as operating:
+        (made,) = await operating.make(1)
+        operating.renewing.world.state.publish(attrs.evolve(made, expires="", issued_at=0))
+        await operating.start("renew", all=True)
+        await trio.sleep(10)
+        assert (await operating.look())[0] == "done"
+        assert operating.certificates[0].renewal_count == 1
+
+
 async def test_pause_resume_and_abort_count_at_once_for_what_has_not_begun(autojump_clock: trio.abc.Clock) -> None:
     async def before(step: str) -> None:
         await trio.sleep(1 if step == "order" else 0)
