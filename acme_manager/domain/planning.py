@@ -89,7 +89,8 @@ def life_of(certificate: Certificate) -> Life | None:
 def plan(certificate: Certificate, state: RenewalState, policy: Policy, now: datetime) -> RenewalPlan | None:
     """When to renew; None for a record without an expiry, unless it is forced.
 
-    The same inputs give the same answer on every node. It stays the same until it is due. What is overdue and waits for a welcome time may come as soon as there is one.
+    The same inputs give the same answer on every node. It stays the same until it is due. What is overdue and
+    waits for a welcome time may come as soon as there is one.
     """
     life = life_of(certificate)
     state, key = state.of(certificate.fingerprint), certificate.id.key
