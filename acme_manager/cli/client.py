@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from acme_manager import logs
-from acme_manager.cli.goflags import read_or_exit, refuse
+from acme_manager.cli.goflags import HELP, read_or_exit, refuse
 from acme_manager.cli.version import version_block
 from acme_manager.client import agent
 from acme_manager.client.config import load_client
@@ -26,11 +26,13 @@ from acme_manager.client.manager import ManagerUnavailable
 from acme_manager.client.metrics import ClientMetrics
 from acme_manager.client.run import INVALID, OK, UNREACHABLE, Runner
 from acme_manager.clock import SystemClock
+from acme_manager.config.flag import Kind, flags_of
 from acme_manager.errors import AcmeManagerError, ConfigInvalid
 from acme_manager.metrics import new_registry
 from acme_manager.structure import leaves
 
 PROGRAM = "acme-manager-client"
+_TAKE_A_WORD = {flag.name for flag in flags_of(ClientFlags) if flag.kind is not Kind.BOOL}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     while given < len(words) and not words[given].startswith("-"):
         given += 1
     command, *names = words[:given] or [""]
+    late = next((word for word in words[given:] if word in COMMANDS), "")
+    if late and not command and words[words.index(late) - 1].lstrip("-") not in _TAKE_A_WORD:
+        refuse(ClientFlags, PROGRAM, f"a command comes before the flags: {PROGRAM} {late} …")
+    if set(words) & HELP:
+        print(f"{PROGRAM} [{' | '.join(COMMANDS)}] [flags]; without a command it is the agent.\n")
     flags = read_or_exit(ClientFlags, PROGRAM, words[given:])
     if flags.version:
         print(version_block(PROGRAM), end="")

@@ -19,6 +19,7 @@ from acme_manager.config.readers import GO_BOOLEANS
 
 _HELP = frozenset({"-h", "--h", "-help", "--help"})
 _HELP_ALL = frozenset({"-help-all", "--help-all"})
+HELP = _HELP | _HELP_ALL
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
@@ -31,7 +32,7 @@ def read_or_exit(declared_in: type[T], program: str, arguments: Sequence[str]) -
     """Read a command line, or end the process: 0 after the help that was asked for, 2 when it can't be used."""
     flags = flags_of(declared_in)
     words = set(arguments)
-    if words & (_HELP | _HELP_ALL):
+    if words & HELP:
         print(usage(program, flags, everything=bool(words & _HELP_ALL)), end="")
         raise SystemExit(0)
     try:

@@ -31,7 +31,7 @@ async def test_a_host_gets_keeps_changes_and_gives_up_its_certificates(tmp_path:
     async with open_site(tmp_path, nonce_reject=0) as site, site.node.client() as client:
         agent = agent_of(tmp_path, site.node.url, site.node.token)
         told = agent.folder / "told"
-        command = f'sh -c \'echo "$ACME_MANAGER_CHANGED" >> {told}\''
+        command = f"sh -c 'echo \"$ACME_MANAGER_CHANGED\" >> {told}'"
         agent.configure(WWW, cmd_enabled=True, post_cmd_run=command)
         dry = await agent.run("-dry-run", "-json")
         assert [(one["certificate"], one["action"]) for one in json.loads(dry.stdout)] == [

@@ -47,6 +47,7 @@ def test_a_configuration_is_checked_without_a_token(path: Path, capsys: pytest.C
         (["-client.max-deletions=many"], "invalid value for flag -client.max-deletions"),
         (["-client.pullonly"], "did you mean -client.pull-only?"),
         (["list", "-json", "true"], "write -json=true"),
+        (["-json", "-client.config-path", "a.yml", "list"], "acme-manager-client list …"),
     ],
 )
 def test_a_command_line_that_can_t_be_used_ends_with_2(

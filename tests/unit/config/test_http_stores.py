@@ -17,7 +17,9 @@ LOOPBACK = ("127.0.0.1", 11211)
 def read(config: Any, **issuer: Any) -> tuple[HttpStoreConfig | None, list[str]]:
     raw = {"ca_dir_url": "https://ca.test/dir", "http_challenge_config": config, **issuer}
     value, problems = structure(raw, IssuerConfig, name="ca")
-    return (value.http_challenge_config if value else None), [f"{'.'.join(map(str, steps))} {said}" for steps, said in problems]
+    return (value.http_challenge_config if value else None), [
+        f"{'.'.join(map(str, steps))} {said}" for steps, said in problems
+    ]
 
 
 @pytest.mark.parametrize(
