@@ -18,6 +18,7 @@ import httpx
 import structlog
 import trio
 
+from acme_manager.client.model import Listed
 from acme_manager.domain.certificate import (
     Certificate,
     StoredCertificate,
@@ -93,12 +94,12 @@ class Manager:
         """Whose token it is: the owner of all that we see."""
         return str((await self._ask("GET", "/token/self"))["username"])
 
-    async def certificates(self) -> Sequence[Certificate]:
+    async def certificates(self) -> Sequence[Listed]:
         """The metadata of everything that belongs to us."""
         listed = await self._ask("GET", "/certificate/metadata")
         if not isinstance(listed, list):
             raise ManagerUnavailable("the server's list of certificates can't be read: it is no list")
-        return [_read(certificate_from_json, one) for one in listed]
+        return [_read(_listed, one) for one in listed]
 
     async def fetch(self, certificate: Certificate) -> StoredCertificate:
         """A certificate with its text."""
@@ -213,6 +214,12 @@ def _path(certificate: Certificate) -> str:
         place = f"{quote(certificate.issuer, safe='')}/{quote(certificate.domain, safe='')}"
         return f"/certificate/{place}?name={quote(certificate.name, safe='')}"
     return f"/certificate/{quote(certificate.issuer, safe='')}/{quote(certificate.domain, safe='')}"
+
+
+def _listed(document: Mapping[str, Any]) -> Listed:
+    certificate, renewal = certificate_from_json(document), document.get("renewal")
+    wanted = isinstance(renewal, Mapping) and renewal.get("new_key_wanted") is True
+    return Listed(**attrs.asdict(certificate, recurse=False), new_key_wanted=wanted)
 
 
 def _document(response: httpx.Response) -> Any:

@@ -12,6 +12,14 @@ from pathlib import Path
 import attrs
 
 from acme_manager.config.model import VaultConfig
+from acme_manager.domain.certificate import Certificate
+
+
+@attrs.frozen(kw_only=True)
+class Listed(Certificate):
+    """A certificate in the server's list. `new_key_wanted`: an operation replaces its key, and waits for ours."""
+
+    new_key_wanted: bool = False
 
 
 class Format(enum.StrEnum):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from acme_manager.client.model import ClientConfig, Common, Format, KeyRenewal, Wanted
+from acme_manager.client.model import ClientConfig, Common, Format, KeyRenewal, Listed, Wanted
 from acme_manager.client.record import Entry, Record
 from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.names import parse_san
@@ -173,14 +173,16 @@ def _one(common: Common, wanted: Wanted, present: Certificate | None, disk: OnDi
     if present is None:
         return _creation(common, wanted, disk)
     changed = _remade_for(common, wanted, present)
-    if changed:
+    leaked = isinstance(present, Listed) and present.new_key_wanted
+    if changed or leaked:
+        renew = leaked or "key_type" in changed or wanted.key_renewal is KeyRenewal.RENEW
         return Step(
             action=Action.REMAKE,
             identity=identity,
-            reason=f"{_listed(changed)} changed",
+            reason="an operation on the server replaces its key" if leaked else f"{_listed(changed)} changed",
             wanted=wanted,
             present=present,
-            new_key="key_type" in changed or wanted.key_renewal is KeyRenewal.RENEW or not _usable(common, disk),
+            new_key=renew or not _usable(common, disk),
         )
     facts = [fact for fact in _FACTS if getattr(wanted, fact) != getattr(present, fact)]
     if facts:

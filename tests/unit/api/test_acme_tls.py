@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -63,19 +63,18 @@ async def shown(
     with trio.fail_after(SOON):
         async with stream:
             while True:
-                try:
+                with suppress(ssl.SSLWantReadError):
                     tls.do_handshake()
                     break
-                except ssl.SSLWantReadError:
-                    data = sent.read()
-                    size = -(-len(data) // pieces) or 1
-                    for at in range(0, len(data), size):
-                        await stream.send_all(data[at : at + size])
-                        await trio.sleep(0.001 if pieces > 1 else 0)
-                    answer = await stream.receive_some()
-                    if not answer:
-                        raise trio.BrokenResourceError("closed") from None
-                    received.write(answer)
+                data = sent.read()
+                size = -(-len(data) // pieces) or 1
+                for at in range(0, len(data), size):
+                    await stream.send_all(data[at : at + size])
+                    await trio.sleep(0.001 if pieces > 1 else 0)
+                answer = await stream.receive_some()
+                if not answer:
+                    raise trio.BrokenResourceError("closed")
+                received.write(answer)
             await stream.send_all(sent.read())
             return tls.getpeercert(binary_form=True), tls.selected_alpn_protocol()
 
