@@ -82,9 +82,10 @@ async def _one_run(folder: Path, certificates: int) -> Run:
                 with lone_error():
                     return await _replace_all(server, windows, certificates)
             except _FAILED as error:
-                if await still_issues(parts):
-                    raise BenchFailed(f"Pebble is well, and yet: {error!r}") from error
-                raise Wedged from error
+                failure = error
+            if await still_issues(parts):
+                raise BenchFailed(f"Pebble is well, and yet: {failure!r}") from failure
+            raise Wedged from failure
 
 
 async def _replace_all(server: Node, windows: Windows, certificates: int) -> Run:

@@ -69,7 +69,7 @@ class Agent:
         given = read_or_exit(ClientFlags, "agent", [*self._flags, *flags])
         clock = SystemClock()
         metrics = ClientMetrics(CollectorRegistry(), clock.now)
-        with trio.fail_after(120):
+        with trio.fail_after(120):  # noqa: ASYNC100 what waits is in the block
             yield Runner(flags=given, environ=self._environment, metrics=metrics, clock=clock)
 
     async def once(self, *flags: str, forced: bool = False) -> Outcome:
