@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +63,23 @@ class Agent:
                 check=False,
             )
 
-    @asynccontextmanager
-    async def runner(self, *flags: str) -> AsyncIterator[Runner]:
+    def runner(self, *flags: str) -> Runner:
         """What makes runs, here: starting a program takes longer than most of them."""
         given = read_or_exit(ClientFlags, "agent", [*self._flags, *flags])
         clock = SystemClock()
         metrics = ClientMetrics(CollectorRegistry(), clock.now)
-        with trio.fail_after(120):  # noqa: ASYNC100 what waits is in the block
-            yield Runner(flags=given, environ=self._environment, metrics=metrics, clock=clock)
+        return Runner(flags=given, environ=self._environment, metrics=metrics, clock=clock)
 
     async def once(self, *flags: str, forced: bool = False) -> Outcome:
         """One run."""
-        async with self.runner(*flags) as runner:
-            return await runner.run(forced=forced)
+        with trio.fail_after(_PATIENCE):
+            return await self.runner(*flags).run(forced=forced)
 
     async def plan(self) -> dict[str, str]:
         """What it would do, by certificate."""
-        async with self.runner() as runner, runner.view() as view:
-            return {step.identity: str(step.action) for step in view.steps}
+        with trio.fail_after(_PATIENCE):
+            async with self.runner().view() as view:
+                return {step.identity: str(step.action) for step in view.steps}
 
     @contextmanager
     def serving(self, *flags: str) -> Iterator[Program]:
@@ -107,6 +106,7 @@ class Agent:
         return {"PATH": path, "PYTHONPATH": str(_ROOT), "ACME_MANAGER_TOKEN": self.token}
 
 
+_PATIENCE = 120.0  # seconds for a run
 _ARGV = (sys.executable, "-c", "import sys; from acme_manager.cli.client import main; sys.exit(main())")
 
 
