@@ -76,15 +76,22 @@ class Certificates:
         id = self._locate(CertificateId(caller.username, params.issuer, params.domain, params.name))
         present = self._store.metadata(id)
         check_allowed(caller, present.issuer, present.identifiers)
-        return await self.renew(id, f"asked for by token {caller.id}")
+        return await self.renew(id, f"asked for by token {caller.id}", caller=caller)
 
     async def renew(
-        self, id: CertificateId, reason: str, *, revoke: bool = False, quiet: bool = False
+        self,
+        id: CertificateId,
+        reason: str,
+        *,
+        revoke: bool = False,
+        quiet: bool = False,
+        caller: Token | None = None,
     ) -> StoredCertificate:
         """Issue a certificate anew as it is: with the caller's CSR if there was one, else with a new key.
 
         The present one stays valid and is served meanwhile; with `revoke`, or if an operation wants that, it is revoked
-        once the new one is kept. `reason` is for the log; `quiet` leaves it to the caller to log a failure.
+        once the new one is kept. `reason` is for the log; `quiet` leaves it to the caller to log a failure. It counts
+        against the limits of a `caller`, if there is one.
 
         Raises CertificateNotFound, InvalidRequest when its issuer is not configured any more or an operation does not
         let the caller's CSR be used again, OperationInProgress and what Issuing.issue raises.
@@ -99,8 +106,7 @@ class Certificates:
             )
         self._issuing.issuers.get(wanted.issuer)
         old = _reason(asked, revoke=revoke)
-        work = partial(self._issuing.issue, wanted, revoke=old, reason=reason)
-        return await self._jobs.run(wanted.id.key, (wanted, old), work, quiet=quiet)
+        return await self._issue(caller, Operation.UPDATE, wanted, revoke=old, reason=reason, quiet=quiet)
 
     async def get(self, id: CertificateId) -> StoredCertificate:
         """Raises CertificateNotFound, StorageUnavailable."""
@@ -138,16 +144,23 @@ class Certificates:
         self._jobs.start(wanted.id.key, (wanted, revoke), work)
 
     async def _issue(
-        self, caller: Token, operation: Operation, wanted: Certificate, *, revoke: Reason | None = None
+        self,
+        caller: Token | None,
+        operation: Operation,
+        wanted: Certificate,
+        *,
+        revoke: Reason | None = None,
+        reason: str = "",
+        quiet: bool = False,
     ) -> StoredCertificate:
         async def work(flight: Flight[StoredCertificate]) -> StoredCertificate:
             # An order that was placed before has been counted, and whoever placed it is told to ask again.
             placed = self._issuing.unfinished.get(wanted.id.key)
             again = placed is not None and (placed.certificate, placed.revoke) == (wanted, revoke)
-            with nullcontext() if again else self._limits.counted(caller, wanted, operation):
-                return await self._issuing.issue(wanted, flight, revoke=revoke)
+            with nullcontext() if again or caller is None else self._limits.counted(caller, wanted, operation):
+                return await self._issuing.issue(wanted, flight, revoke=revoke, reason=reason)
 
-        return await self._jobs.run(wanted.id.key, (wanted, revoke), work)
+        return await self._jobs.run(wanted.id.key, (wanted, revoke), work, quiet=quiet)
 
     async def _change_facts(self, wanted: Certificate, _flight: Flight[StoredCertificate]) -> StoredCertificate:
         stored, version = await self._store.read_version(wanted.id)

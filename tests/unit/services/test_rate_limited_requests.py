@@ -5,6 +5,7 @@ import pytest
 import trio
 
 from acme_manager.config.model import Common
+from acme_manager.domain.request import RenewParams
 from acme_manager.errors import (
     CertificateExists,
     IssuerUnavailable,
@@ -30,15 +31,17 @@ async def test_creating_and_recreating_share_the_places_of_a_window_and_all_else
         await world.certificates.renew(first.certificate.id, "it is time")
         with pytest.raises(RateLimited):
             await world.certificates.update(ALICE, wish(san="b.example.com"))
+        with pytest.raises(RateLimited):
+            await world.certificates.renew_for(ALICE, RenewParams(issuer="test", domain="example.com"))
         await world.certificates.delete(first.certificate.id, revoke=True)
         with pytest.raises(RateLimited):
             await world.certificates.request(ALICE, wish())
         labels = {"issuer": "test", "owner": "alice"}
-        for operation in ("create", "update"):
+        for operation, times in (("create", 1), ("update", 2)):
             blocked = world.registry.get_sample_value(
                 "acme_manager_rate_limit_blocked_total", {**labels, "operation": operation}
             )
-            assert blocked == 1
+            assert blocked == times
 
 
 async def test_of_requests_at_once_those_for_the_same_share_one_place_and_others_get_none() -> None:
