@@ -96,7 +96,7 @@ async def test_a_first_certificate_comes_about_and_the_printed_lines_work(tmp_pa
         for name in ("HTTP_PROXY", "VAULT_NAMESPACE"):
             assert name not in server.said
         steps = re.findall(r"^demo\.example\.test: (.+?) [0-9.]+ s$", server.said, re.MULTILINE)
-        assert steps == [step.value for step in Step]
+        assert steps == [step.value for step in Step if step is not Step.REVOKED]
         assert "names    demo.example.test" in server.said
         assert "issuer   ACME Manager development root" in server.said
         issue, read = server.curl_lines
