@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 import trio
 
+from tests.bench.agents import bench_agents
 from tests.bench.api import bench_api
 from tests.bench.contenders import CONTENDERS
 from tests.bench.failover import bench_failover
@@ -30,13 +31,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["issue", "api", "ring", "failover", "renewals", "fleet", "plugins", "all"],
+        choices=["issue", "api", "ring", "failover", "renewals", "fleet", "plugins", "agents", "all"],
         default="all",
     )
     parser.add_argument("--rounds", type=_count, help="default 3; failover: kills, default 50")
     parser.add_argument("--stops", type=_count, default=10, help="failover: graceful stops")
     parser.add_argument("--certificates", type=int, default=Plan().certificates, help="issue: for us and the bare loop")
     parser.add_argument("--fleet", type=_count, default=1000, help="fleet: certificates to replace")
+    parser.add_argument("--agents", type=_count, default=50, help="agents: how many, each with a certificate")
     parser.add_argument("--peers", type=int, default=Plan().peers, help="issue: certificates for lego and certbot")
     parser.add_argument("--in-flight", type=int, default=Plan().in_flight, help="issue: orders at once")
     parser.add_argument(
@@ -68,6 +70,8 @@ def main(arguments: list[str]) -> int:
             trio.run(bench_renewals, 100_000, 20)
         if given.what in {"fleet", "all"}:
             trio.run(bench_fleet, given.fleet, rounds)
+        if given.what in {"agents", "all"}:
+            trio.run(bench_agents, given.agents, 10)
     except (BenchFailed, PartFailed) as error:
         sys.stderr.write(f"scripts/bench: {error}\n")
         return 1
