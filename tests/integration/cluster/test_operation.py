@@ -24,7 +24,7 @@ METADATA = "/api/v1/certificate/metadata"
 async def test_a_fleet_is_replaced_once_and_its_old_certificates_revoked_though_the_leader_dies_halfway(
     tmp_path: Path,
 ) -> None:
-    async with open_cluster(tmp_path, issuer={"overall_request_limit": 1000}) as cluster:
+    async with open_cluster(tmp_path) as cluster:
         book = OrderBook(cluster.to_ca, cluster.to_bao)
         await make(cluster.nodes[0])
         leader = await cluster.wait_for_leader()
