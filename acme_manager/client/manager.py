@@ -83,12 +83,27 @@ class Retries:
         return random.uniform(self.wait_min, max(self.wait_min, longest))  # noqa: S311 it spreads load
 
 
+@attrs.define
+class Preference:
+    """Which server is asked first: the one that was asked last, so that one that is away costs its timeout once."""
+
+    url: str = ""
+
+    def order(self, urls: Sequence[str]) -> list[str]:
+        """The servers as they are to be asked."""
+        first = urls.index(self.url) if self.url in urls else 0
+        return [*urls[first:], *urls[:first]]
+
+
 class Manager:
     """Raises ManagerUnavailable and ManagerRefused."""
 
-    def __init__(self, access: Access, retries: Retries, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, access: Access, retries: Retries, client: httpx.AsyncClient, preference: Preference | None = None
+    ) -> None:
         self._access, self._retries, self._client = access, retries, client
-        self._urls = list(access.urls)  # the one that answered last comes first
+        self._preference = preference or Preference()
+        self._urls = self._preference.order(access.urls)
 
     async def username(self) -> str:
         """Whose token it is: the owner of all that we see."""
@@ -143,7 +158,7 @@ class Manager:
                 if response.status_code not in _AGAIN:
                     return _read(lambda it: Event(str(it["digest"]), it["changed"] is True), _document(response))
                 trouble = _message(response)
-            self._urls.append(self._urls.pop(0))
+            self._turn_to_the_next()
         raise ManagerUnavailable(f"no server tells of changes: {trouble}")
 
     async def report(self, document: Mapping[str, Any]) -> None:
@@ -158,13 +173,14 @@ class Manager:
                 response = await self._send(method, path, None, READ_TIMEOUT)
             except httpx.HTTPError as error:
                 trouble = f"{type(error).__name__}: {error}"
-                self._urls.append(self._urls.pop(0))
+                self._turn_to_the_next()
             else:
                 if response.status_code not in _AGAIN | self._retries.statuses:
                     return _document(response)
                 trouble, asked_for = _message(response), _retry_after(response)
-                self._urls.append(self._urls.pop(0))
-            if attempt < self._retries.most:
+                self._turn_to_the_next()
+            everybody_was_asked = (attempt + 1) % len(self._urls) == 0
+            if everybody_was_asked and attempt < self._retries.most:
                 pause = self._retries.pause(attempt, asked_for)
                 _log.debug("server did not answer", path=path, error=trouble, retry_in=round(pause, 3))
                 await trio.sleep(pause)
@@ -180,7 +196,7 @@ class Manager:
                 response = await self._send(method, path, body, patience or self._access.wait_timeout)
             except _UNSENT as error:
                 trouble = f"{type(error).__name__}: {error}"
-                self._urls.append(self._urls.pop(0))
+                self._turn_to_the_next()
                 continue
             except httpx.HTTPError as error:
                 raise ManagerUnavailable(
@@ -190,6 +206,10 @@ class Manager:
                 raise ManagerUnavailable(f"{method} {path}: {_message(response)}")
             return _document(response)
         raise ManagerUnavailable(f"no server can be reached for {method} {path}: {trouble}")
+
+    def _turn_to_the_next(self) -> None:
+        self._urls.append(self._urls.pop(0))
+        self._preference.url = self._urls[0]
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None, patience: float) -> httpx.Response:
         return await self._client.request(
@@ -202,10 +222,12 @@ class Manager:
 
 
 @asynccontextmanager
-async def open_manager(access: Access, retries: Retries) -> AsyncIterator[Manager]:
-    """The API for the length of a block."""
+async def open_manager(
+    access: Access, retries: Retries, preference: Preference | None = None
+) -> AsyncIterator[Manager]:
+    """The API for the length of a block; a `preference` outlives it."""
     async with httpx.AsyncClient(verify=access.verify, follow_redirects=False) as client:
-        yield Manager(access, retries, client)
+        yield Manager(access, retries, client, preference)
 
 
 def _path(certificate: Certificate) -> str:

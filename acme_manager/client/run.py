@@ -20,7 +20,7 @@ from acme_manager.client.config import load_client
 from acme_manager.client.flags import ClientFlags
 from acme_manager.client.follow import Sight
 from acme_manager.client.hooks import Hooks
-from acme_manager.client.manager import Event, Manager, ManagerRefused, ManagerUnavailable, open_manager
+from acme_manager.client.manager import Event, Manager, ManagerRefused, ManagerUnavailable, Preference, open_manager
 from acme_manager.client.metrics import FULL, PULL, ClientMetrics
 from acme_manager.client.model import ClientConfig
 from acme_manager.client.notebook import Notebook, open_notebook
@@ -73,6 +73,7 @@ class Runner:
     metrics: ClientMetrics
     clock: Clock
     sight: Sight = attrs.field(factory=Sight)
+    preference: Preference = attrs.field(factory=Preference)
     reporter: Reporter = attrs.field(factory=Reporter)
 
     async def events(self, digest: str, wait: float) -> Event:
@@ -82,7 +83,7 @@ class Runner:
         """
         config = await trio.to_thread.run_sync(self._config)
         way = await trio.to_thread.run_sync(partial(access, self.flags, self.environ, config.common))
-        async with open_manager(way, retries(config.common)) as manager:
+        async with open_manager(way, retries(config.common), self.preference) as manager:
             return await manager.events(digest, wait)
 
     async def run(self, *, forced: bool = False, cleanup: bool = False) -> Outcome:
@@ -106,7 +107,10 @@ class Runner:
         logging.getLogger("httpx").setLevel(logging.INFO if config.common.http_client_debug else logging.WARNING)
         way = await trio.to_thread.run_sync(partial(access, self.flags, self.environ, config.common))
         notebook = await open_notebook(config.common)
-        async with open_manager(way, retries(config.common)) as manager, self._backup(config) as backup:
+        async with (
+            open_manager(way, retries(config.common), self.preference) as manager,
+            self._backup(config) as backup,
+        ):
             server = await self._server(manager)
             disk = await trio.to_thread.run_sync(partial(self._disk, config, server, notebook))
             situation = Situation(

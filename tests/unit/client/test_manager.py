@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import trio
+from trio.testing import MockClock
 
-from acme_manager.client.manager import Access, Manager, ManagerRefused, ManagerUnavailable, Retries
+from acme_manager.client.manager import Access, Manager, ManagerRefused, ManagerUnavailable, Preference, Retries
 from acme_manager.domain.certificate import Certificate
 
 ONE, TWO = "http://one.test/api/v1", "http://two.test/api/v1"
@@ -34,9 +36,11 @@ class Servers:
 
 
 @asynccontextmanager
-async def manager(servers: Servers) -> AsyncIterator[Manager]:
+async def manager(
+    servers: Servers, retries: Retries = QUICK, preference: Preference | None = None
+) -> AsyncIterator[Manager]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(servers)) as client:
-        yield Manager(Access(urls=(ONE, TWO), token="t"), QUICK, client)
+        yield Manager(Access(urls=(ONE, TWO), token="t"), retries, client, preference)
 
 
 async def test_a_question_goes_to_the_next_server_until_one_answers_and_stays_with_that() -> None:
@@ -46,6 +50,26 @@ async def test_a_question_goes_to_the_next_server_until_one_answers_and_stays_wi
         assert await api.certificates() == []
         assert await api.certificates() == []
     assert servers.hosts == ["one.test", "two.test", "one.test", "two.test", "two.test"]
+
+
+async def test_a_server_that_is_away_costs_no_pause_and_is_not_asked_first_the_next_time(
+    autojump_clock: MockClock,
+) -> None:
+    listed, changed = httpx.Response(200, json=[]), httpx.Response(200, json={"digest": "d", "changed": True})
+    servers, preference, began = Servers(httpx.ConnectTimeout, listed, changed), Preference(), trio.current_time()
+    async with manager(servers, Retries(), preference) as api:
+        assert await api.certificates() == []
+    async with manager(servers, Retries(), preference) as api:
+        assert (await api.events("", 1)).changed
+    assert servers.hosts == ["one.test", "two.test", "two.test"]
+    assert trio.current_time() == began
+
+
+async def test_the_servers_are_left_in_peace_once_each_of_them_has_failed(autojump_clock: MockClock) -> None:
+    servers, began = Servers(*[httpx.Response(503)] * 2, httpx.Response(200, json=[])), trio.current_time()
+    async with manager(servers, Retries()) as api:
+        assert await api.certificates() == []
+    assert trio.current_time() - began >= Retries().wait_min
 
 
 async def test_a_question_that_nobody_answers_says_so() -> None:
