@@ -6,12 +6,14 @@ from acme_manager.api.request import API_KEY_CHALLENGE, current_request, service
 from acme_manager.domain.token import Scope, Token
 from acme_manager.errors import MissingScope, NotAuthenticated
 
+API_KEY_ACTOR = "API key"
+
 
 def require_token(scope: Scope | None = None) -> Token:
     """The caller's token. Raises NotAuthenticated, and MissingScope before anything else about the request is said."""
     request = current_request()
     token = services().tokens.authenticate(bearer_of(request.headers.get("Authorization", "")))
-    request.owner = token.username
+    request.owner, request.actor = token.username, f"token {token.id}"
     if scope is not None and scope not in token.scope:
         raise MissingScope(scope)
     return token
@@ -35,3 +37,4 @@ def require_api_key() -> None:
     if not key:
         raise NotAuthenticated("X-API-Key Header is missing or empty")
     services().tokens.check_api_key(key)
+    request.actor = API_KEY_ACTOR
