@@ -119,6 +119,14 @@ class NotAuthenticated(Denied):
     """Who the caller is could not be established."""
 
 
+class LoginFailed(NotAuthenticated):
+    """The OpenID Connect provider did not vouch for anybody, or what it said can't be believed."""
+
+
+class LoginDenied(Denied):
+    """The OpenID Connect provider vouches for somebody to whom the configuration gives no rights."""
+
+
 class MissingScope(Denied):
     """The token is good but lacks a scope."""
 
@@ -165,6 +173,10 @@ class IssuerUnavailable(Unavailable):
 
 class DirectoryUnavailable(IssuerUnavailable):
     """Not even the CA's directory can be read."""
+
+
+class ProviderUnavailable(Unavailable):
+    """The OpenID Connect provider can't be reached, or answers nothing that could be used."""
 
 
 class RingNotReady(Unavailable):

@@ -54,6 +54,20 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Send `Authorization: Bearer <token>` (certificates) or `X-API-Key: <key>` (tokens). A token that has expired "
         "or was revoked must be replaced by an administrator.",
     ),
+    errors.LoginFailed: Kind(
+        401,
+        "login-failed",
+        "The OpenID Connect provider did not confirm who you are",
+        "Log in again. `detail` says what is wrong with the provider's answer. For the operator: docs/ui.md has the "
+        "settings that both sides must agree on.",
+    ),
+    errors.LoginDenied: Kind(
+        403,
+        "login-denied",
+        "The person has no rights here",
+        "`detail` names the groups that may log in. Whoever runs the provider can add a person to one of them; "
+        "`ui.oidc.admin_groups` and `ui.oidc.owners` say which there are.",
+    ),
     errors.MissingScope: Kind(
         403,
         "missing-scope",
@@ -171,6 +185,13 @@ KINDS: Mapping[type[Exception], Kind] = {
         "The CA does not answer",
         "Try again after `Retry-After`. For the operator: can this host reach `issuer.<name>.ca_dir_url`, and does it "
         "trust the CA's TLS certificate (`ca_bundle`)?",
+    ),
+    errors.ProviderUnavailable: Kind(
+        503,
+        "provider-unavailable",
+        "The OpenID Connect provider does not answer",
+        "Try again after `Retry-After`, or log in with an API key or a token. For the operator: can this host reach "
+        "`ui.oidc.issuer_url`, and does it trust its TLS certificate (`ui.oidc.ca_file`)?",
     ),
     errors.NotLeader: Kind(
         503,

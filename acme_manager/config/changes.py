@@ -46,6 +46,7 @@ def changes(old: Config, new: Config) -> list[Change]:
         *_fields("dns", *(attrs.evolve(one.dns, zones={}) for one in (old, new))),  # made of variables and their files
         *_named("dns_zones.", old.dns.zones, new.dns.zones),
         *_named("dns_credentials.", old.dns_credentials, new.dns_credentials),
+        *_fields("ui", old.ui, new.ui),
         *_named("", old.environ, new.environ),
     ]
     return sorted(found, key=lambda change: change.path)
@@ -66,6 +67,8 @@ def _named(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 def _difference(path: str, old: Any, new: Any, *, secret: bool) -> Iterator[Change]:
     if old == new:
         return
+    if attrs.has(type(old)) or attrs.has(type(new)):
+        old, new = (_ABSENT if one is None else one for one in (old, new))  # a section that is not there
     if old is _ABSENT or new is _ABSENT:
         yield Change(path, "added" if old is _ABSENT else "removed")
     elif attrs.has(type(old)) and type(old) is type(new):

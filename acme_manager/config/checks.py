@@ -89,6 +89,20 @@ def vault(raw: dict[Any, Any]) -> Iterator[Problem]:
     yield from _waits(raw, "retry_", _VAULT_WAITS)
 
 
+def ui(raw: dict[Any, Any]) -> Iterator[Problem]:
+    """`ui`."""
+    oidc = raw.get("oidc")
+    if not isinstance(oidc, dict):
+        return
+    if not raw.get("external_url"):
+        yield (
+            ("external_url",),
+            "is missing: the URL of this server in browsers, which the provider sends people back to",
+        )
+    if not any(oidc.get(key) for key in ("admin_groups", "owners", "own_username_scope")):
+        yield ("oidc",), "lets nobody in: set 'admin_groups', 'owners' or 'own_username_scope'"
+
+
 def _waits(raw: dict[Any, Any], prefix: str, defaults: tuple[float, float]) -> Iterator[Problem]:
     given = [raw.get(f"{prefix}wait_{end}") or None for end in ("min", "max")]
     shortest, longest = (default if value is None else value for value, default in zip(given, defaults, strict=True))

@@ -13,12 +13,14 @@ from acme_manager.config import checks
 from acme_manager.config.dns import DnsCredentials, DnsZone, zone_name
 from acme_manager.config.document import Document, Steps, read_document
 from acme_manager.config.environment import read_dns, with_vault_variables
-from acme_manager.config.model import Common, Config, IssuerConfig, VaultConfig
+from acme_manager.config.model import Common, Config, IssuerConfig, UiConfig, VaultConfig
 from acme_manager.config.readers import kind_of
 from acme_manager.config.schema import Problem, structure, unknown_key
 from acme_manager.errors import ConfigInvalid
 
 T = TypeVar("T", bound=attrs.AttrsInstance)
+
+_SECTIONS = ("common", "issuer", "storage", "dns_credentials", "dns_zones", "ui")
 
 
 def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverified_plugins: bool = False) -> Config:
@@ -27,7 +29,7 @@ def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverifie
     It keeps no state, and reads the files that the configuration names (plugins, CA bundles) but writes none.
     """
     reading = _Reading(read_document(Path(config_path)))
-    top = reading.mapping((), reading.document.content, ("common", "issuer", "storage", "dns_credentials", "dns_zones"))
+    top = reading.mapping((), reading.document.content, _SECTIONS)
     common = reading.section(
         ("common",),
         top.get("common"),
@@ -39,10 +41,11 @@ def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverifie
     vault = reading.section(("storage", "vault"), storage.get("vault"), VaultConfig, checks.vault)
     credentials = _named(reading, "dns_credentials", top.get("dns_credentials"), DnsCredentials, checks.dns_credentials)
     zones = _named(reading, "dns_zones", top.get("dns_zones"), DnsZone, checks.dns_zone)
+    ui = reading.section(("ui",), top.get("ui"), UiConfig, checks.ui)
     dns = read_dns(environ, reading.complaints)
     if vault is not None:
         vault = with_vault_variables(vault, environ, reading.complaints)
-    if reading.complaints or common is None or vault is None:
+    if reading.complaints or common is None or vault is None or ui is None:
         raise ConfigInvalid(str(config_path), reading.complaints)
     return Config(
         common=common,
@@ -50,6 +53,7 @@ def load(config_path: str | Path, environ: Mapping[str, str], *, allow_unverifie
         vault=vault,
         dns=attrs.evolve(dns, zones={zone_name(name): zone for name, zone in zones.items()}),
         dns_credentials=credentials,
+        ui=ui,
         environ=dict(environ),
         digest=reading.document.digest,
     )

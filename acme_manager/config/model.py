@@ -15,9 +15,10 @@ import attrs
 from acme_manager.config.dns import DnsCredentials, DnsZone
 from acme_manager.config.flags import Flags
 from acme_manager.config.http_stores import HttpStoreConfig
+from acme_manager.config.ui import UiConfig
 from acme_manager.domain.budget import Limits, preset_for
 
-__all__ = ["Common", "Config", "DnsConfig", "Flags", "IssuerConfig", "Plugin", "VaultConfig"]
+__all__ = ["Common", "Config", "DnsConfig", "Flags", "IssuerConfig", "Plugin", "UiConfig", "VaultConfig"]
 
 
 @attrs.frozen(kw_only=True)
@@ -126,5 +127,6 @@ class Config:
     vault: VaultConfig
     dns: DnsConfig = attrs.field(factory=DnsConfig)
     dns_credentials: Mapping[str, DnsCredentials] = attrs.field(factory=dict)
+    ui: UiConfig = attrs.field(factory=UiConfig)
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # process environment over `.env`
     digest: str = attrs.field(default="", eq=False)  # SHA-256 of the file in hex

@@ -22,7 +22,7 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
-from acme_manager.config import dns, http_stores, plugins, readers
+from acme_manager.config import dns, http_stores, plugins, readers, ui
 from acme_manager.config.document import Steps
 from acme_manager.config.model import Common, IssuerConfig, Plugin, VaultConfig
 from acme_manager.config.readers import Reader
@@ -86,6 +86,7 @@ _READERS: dict[type, Mapping[str, Reader]] = {
         "retry_wait_max": _WAIT,
         "ca_file": readers.certificates,
     },
+    **ui.READERS,
 }
 _NOT_IN_FILE: dict[type, set[str]] = {
     IssuerConfig: {"name"},
@@ -104,6 +105,7 @@ _NEEDED = {
     "secret_id": "a secret id of our AppRole",
     "secret_engine": "where a KV version 2 engine is mounted, like secret",
     "certificate_prefix": "the path of certificates inside the engine, like certificates",
+    **ui.REMEDIES,
 }
 
 
@@ -170,7 +172,7 @@ def _converter() -> Converter:
     converter.register_structure_hook(int, lambda value, _: readers.whole(-(2**63), 2**63)(value))
     converter.register_structure_hook(Path, lambda value, _: readers.path(value))
     converter.register_structure_hook(Limits, _limits_hook(converter))
-    for section in (Plugin, Common, VaultConfig, *http_stores.READERS, *dns.READERS):
+    for section in (Plugin, Common, VaultConfig, *http_stores.READERS, *dns.READERS, *ui.READERS):
         converter.register_structure_hook(section, _section_hook(converter, section))
     converter.register_structure_hook(IssuerConfig, _issuer_hook(converter))
     return converter

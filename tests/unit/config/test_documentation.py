@@ -17,8 +17,10 @@ from acme_manager.config.flag import Flag, Kind, flags_of
 from acme_manager.config.load import load
 from acme_manager.config.model import Common, Flags, IssuerConfig, Plugin, VaultConfig
 from acme_manager.config.schema import keys_of
+from acme_manager.config.ui import OidcConfig, UiConfig
 from acme_manager.domain import budget
 from acme_manager.domain.budget import PRESETS, Limits
+from acme_manager.domain.oidc import OidcOwner
 from acme_manager.errors import ConfigInvalid
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +34,11 @@ SECTIONS = {
     "`storage.vault`": VaultConfig,
     "`dns_credentials.<name>`": DnsCredentials,
     "`dns_zones.<zone>`": DnsZone,
+    "`ui`": UiConfig,
+    "`ui.oidc`": OidcConfig,
+    "`ui.oidc.owners[]`": OidcOwner,
 }
+_GO_DURATIONS = {"rate_limit_window", "session_duration"}
 
 
 def rows(heading: str) -> dict[str, list[str]]:
@@ -61,7 +67,7 @@ def test_the_keys_of_a_section_are_documented_with_their_defaults(heading: str) 
     assert list(table) != []
     assert sorted(table) == sorted(keys_of(section))
     for field in attrs.fields(section):
-        if field.name in table and type(field.default) in {bool, int, float} and field.name != "rate_limit_window":
+        if field.name in table and type(field.default) in {bool, int, float} and field.name not in _GO_DURATIONS:
             shown = table[field.name][1]
             assert shown == format_value(Kind.INT, field.default).removesuffix(".0"), field.name
         elif (
