@@ -121,9 +121,9 @@ class WrittenRecord:
 
 @attrs.frozen(kw_only=True)
 class AttemptAnswer:
-    """An attempt to get a certificate. Members that say nothing are left out. Times are in RFC 3339.
+    """An attempt to get a certificate, or to revoke and delete it. What says nothing is left out. Times: RFC 3339.
 
-    `outcome`: `running`, `issued`, `failed`, or `interrupted` when its node stopped leading. `reason`: why it was made.
+    `outcome`: `running`, `issued`, `deleted`, `failed`, or `interrupted` when its node stopped leading. `reason`: why it was made.
     `error`: why it failed; `problem`: what the CA said. At most 20 records and 8 servers of each are noted.
     """
 

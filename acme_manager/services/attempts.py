@@ -32,7 +32,7 @@ _MOST_BYTES = 16 * 1024  # of all of them
 _PAUSE = 2.0  # seconds between two writes while an attempt goes on
 _KEPT = timedelta(days=14)
 
-RUNNING, ISSUED, FAILED, INTERRUPTED = "running", "issued", "failed", "interrupted"
+RUNNING, ISSUED, DELETED, FAILED, INTERRUPTED = "running", "issued", "deleted", "failed", "interrupted"
 
 
 @attrs.define
@@ -61,19 +61,18 @@ class Attempts:
         with self._progress.watched_by(self._see_step):
             yield
 
+    def announce(self, id: CertificateId, reason: str) -> None:
+        """Show an attempt that `noted` is about to follow, for those who do not wait for its end."""
+        self._write(id.key, self._new(id, reason))
+
     @contextmanager
-    def noted(self, id: CertificateId, reason: str) -> Iterator[None]:
+    def noted(self, id: CertificateId, reason: str, success: str = ISSUED) -> Iterator[None]:
         """Note what happens in the block, and how it ends. There is one at a time for a certificate."""
-        earlier = self._read(_PREFIX + id.key)
-        for one in earlier:
-            if one.get("outcome") == RUNNING:  # an earlier leader did not come to an end with it
-                one["outcome"] = INTERRUPTED
-        record: dict[str, Any] = {"began": self.now(), "outcome": RUNNING, "reason": reason, "steps": [], "records": []}
-        attempt = self._open[id.key] = _Open(record, earlier[: _MOST - 1], trio.current_time())
-        outcome = INTERRUPTED
+        attempt = self._open[id.key] = self._new(id, reason)
+        record, outcome = attempt.record, INTERRUPTED
         try:
             yield
-            outcome = ISSUED
+            outcome = success
         except Exception as error:
             outcome = FAILED
             record["error"] = _cut(str(error) if isinstance(error, AcmeManagerError) else "internal error, see the log")
@@ -106,6 +105,20 @@ class Attempts:
         """Show the others what there is so far, unless they have been shown something just now."""
         if trio.current_time() - attempt.written >= _PAUSE:
             self._write(key, attempt)
+
+    def _new(self, id: CertificateId, reason: str) -> _Open:
+        earlier = self._read(_PREFIX + id.key)
+        if (
+            earlier
+            and earlier[0].get("outcome") == RUNNING
+            and not (earlier[0].get("steps") or earlier[0].get("records"))
+        ):
+            del earlier[0]  # the announcement of this one
+        for one in earlier:
+            if one.get("outcome") == RUNNING:  # an earlier leader did not come to an end with it
+                one["outcome"] = INTERRUPTED
+        record: dict[str, Any] = {"began": self.now(), "outcome": RUNNING, "reason": reason, "steps": [], "records": []}
+        return _Open(record, earlier[: _MOST - 1], trio.current_time())
 
     def _see_step(self, id: CertificateId, step: Step) -> None:
         attempt = self._open.get(id.key)

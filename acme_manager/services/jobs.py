@@ -67,6 +67,16 @@ class Jobs:
         """Take requests: it is known what an earlier leader left unfinished, and nobody orders it a second time."""
         self._admitted.set()
 
+    async def admitted(self) -> None:
+        """Wait until requests are taken. Raises StorageUnavailable when it is not known yet what is unfinished."""
+        if self._nursery is not None and not self._admitted.is_set():
+            with trio.move_on_after(_PATIENCE) as scope:
+                await self._admitted.wait()
+            if scope.cancelled_caught:
+                raise StorageUnavailable(
+                    "this node has just begun to lead, and can't read the orders under way yet", 2.0
+                )
+
     def busy(self, key: str) -> bool:
         """Whether something is under way for that key."""
         return key in self._flights
@@ -85,13 +95,7 @@ class Jobs:
         Raises OperationInProgress when a flight of another signature has the key, NotLeader when the node does not
         lead, OutcomeUnknown when it stops to, StorageUnavailable when it has not got to know yet what is unfinished.
         """
-        if self._nursery is not None and not self._admitted.is_set():
-            with trio.move_on_after(_PATIENCE) as scope:
-                await self._admitted.wait()
-            if scope.cancelled_caught:
-                raise StorageUnavailable(
-                    "this node has just begun to lead, and can't read the orders under way yet", 2.0
-                )
+        await self.admitted()
         flight = self.start(key, signature, work, quiet=quiet)
         await flight.answered.wait()
         if flight.error is not None:

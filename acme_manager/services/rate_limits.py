@@ -84,6 +84,11 @@ class RateLimits:
             if not asked:
                 self._give_back(spent)
 
+    def check(self, caller: Token, wanted: Certificate, operation: Operation) -> None:
+        """Raise RateLimited if there have been too many, and count nothing."""
+        if self._settings.common.rate_limit_enabled:
+            self._with_one_more(caller, wanted, operation)
+
     def list(self, owner: str | None = None) -> Sequence[Usage]:
         """Everybody's counts, or one owner's, in the order of their keys."""
         prefix = _PREFIX if owner is None else f"{_PREFIX}{owner}/"
@@ -104,14 +109,17 @@ class RateLimits:
                 await trio.lowlevel.checkpoint()
 
     def _spend(self, caller: Token, wanted: Certificate, operation: Operation) -> Usage:
-        key = _PREFIX + wanted.id.key
+        spent = self._with_one_more(caller, wanted, operation)
+        self._put(_PREFIX + wanted.id.key, spent)
+        return spent
+
+    def _with_one_more(self, caller: Token, wanted: Certificate, operation: Operation) -> Usage:
+        used = self._get(_PREFIX + wanted.id.key)
         try:
-            spent = spend(self._get(key), wanted.id, limit_of(caller, self._limit()), self._clock.now())
+            return spend(used, wanted.id, limit_of(caller, self._limit()), self._clock.now())
         except RateLimited:
             self._blocked.labels(wanted.issuer, wanted.owner, operation).inc()
             raise
-        self._put(key, spent)
-        return spent
 
     def _give_back(self, spent: Usage) -> None:
         key = _PREFIX + spent.id.key

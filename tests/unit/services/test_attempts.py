@@ -96,10 +96,21 @@ async def test_a_cancelled_attempt_is_interrupted_and_so_is_one_whose_leader_van
         scope.cancel()
         await trio.sleep_forever()
     assert attempts(cluster).of(ID)[0]["outcome"] == "interrupted"
-    cluster.put("attempt/" + ID.key, json.dumps([{"began": WHEN, "outcome": "running"}]).encode())
+    steps = [{"step": "ordered", "at": WHEN}]
+    cluster.put("attempt/" + ID.key, json.dumps([{"began": WHEN, "outcome": "running", "steps": steps}]).encode())
     with attempts(cluster).noted(ID, "second"):
         pass
     assert [one["outcome"] for one in attempts(cluster).of(ID)] == ["issued", "interrupted"]
+
+
+async def test_an_announcement_is_shown_until_the_attempt_itself_takes_its_place() -> None:
+    kept = attempts()
+    for reason in ("first", "second"):
+        kept.announce(ID, reason)
+        assert (kept.of(ID)[0]["outcome"], kept.of(ID)[0]["reason"]) == ("running", reason)
+        with kept.noted(ID, reason):
+            pass
+    assert [(one["outcome"], one["reason"]) for one in kept.of(ID)] == [("issued", "second"), ("issued", "first")]
 
 
 async def test_however_much_happens_an_entry_stays_small() -> None:
