@@ -67,8 +67,11 @@ class Storage(Protocol):
         """Mark the newest version as deleted (it can be undeleted). A key that is not there is no error."""
         ...
 
-    async def list(self, prefix: str) -> Sequence[str]:
-        """Every key below a prefix at any depth, whole keys, sorted; deleted ones included, purged ones not."""
+    async def list(self, prefix: str, *, skip: str = "") -> Sequence[str]:
+        """Every key below a prefix at any depth, whole keys, sorted; deleted ones included, purged ones not.
+
+        What lies below the folder `skip` is not even looked at.
+        """
         ...
 
     async def versions(self, key: str) -> Sequence[VersionInfo]:

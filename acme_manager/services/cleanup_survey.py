@@ -71,7 +71,8 @@ class Survey:
         `revoked` has the serials that earlier cycles have revoked, by the key of their secret. A secret that can't be
         read is skipped with the reason. Raises StorageUnavailable and StorageDenied when nothing can be listed.
         """
-        certificates = await self.storage.list(self.certificate_prefix)
+        ours = keys.ours_prefix(self.certificate_prefix)
+        certificates = await self.storage.list(self.certificate_prefix, skip=ours)
         tokens = await self.storage.list(self.token_prefix)
 
         async def certificate(key: str) -> None:

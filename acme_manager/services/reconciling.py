@@ -71,8 +71,7 @@ class Reconciler:
         return done
 
     async def _compare(self, done: Resync) -> None:
-        hidden = keys.orders_prefix(self.certificate_prefix).rpartition("/")[0] + "/"
-        found = [key for key in await self.storage.list(self.certificate_prefix) if not key.startswith(hidden)]
+        found = await self.storage.list(self.certificate_prefix, skip=keys.ours_prefix(self.certificate_prefix))
         await together(partial(self._certificate, done), found, at_once=_AT_ONCE)
         # What was found above has just been read; the rest of the map is held against storage one by one.
         there = set(map(self._below, found))

@@ -10,6 +10,9 @@ Below the mount of the KV engine:
     <certificate_prefix>/.acme-manager/orders/<owner>/<…>             an order in flight, `<…>` as for its certificate
     <certificate_prefix>/.acme-manager/accounts/<issuer>              our account at a CA
     <certificate_prefix>/.acme-manager/operations/<id>                an operation on many certificates
+    <certificate_prefix>/.acme-manager/session-key                    what log-ins at the web UI are sealed with
+    <certificate_prefix>/.acme-manager/audit/<thousand>/<number>      a segment of the audit log, never written again
+    <certificate_prefix>/.acme-manager/audit/head                     which segments there are
     <certificate_prefix>/.acme-manager/fence                          who leads, in which term, and who votes
     <token_prefix>/<username>/<token id>                              an API token
 
@@ -71,6 +74,31 @@ def order_key(prefix: str, certificate_id: CertificateId) -> str:
 def orders_prefix(prefix: str) -> str:
     """Where all orders in flight are; `prefix` is the certificates'."""
     return f"{clean_prefix(prefix)}/{_OURS}/orders"
+
+
+def session_key(prefix: str) -> str:
+    """Where the key is kept that log-ins at the web UI are sealed with; `prefix` is the certificates'."""
+    return f"{clean_prefix(prefix)}/{_OURS}/session-key"
+
+
+def ours_prefix(prefix: str) -> str:
+    """Where everything lies that is no certificate; `prefix` is the certificates'."""
+    return f"{clean_prefix(prefix)}/{_OURS}"
+
+
+def audit_prefix(prefix: str) -> str:
+    """Where the audit log is; `prefix` is the certificates'."""
+    return f"{clean_prefix(prefix)}/{_OURS}/audit"
+
+
+def audit_segment_key(prefix: str, number: int) -> str:
+    """Where a segment of the audit log is kept: a thousand to a folder, in the order of their names."""
+    return f"{audit_prefix(prefix)}/{number // 1000:06d}/{number:09d}"
+
+
+def audit_head_key(prefix: str) -> str:
+    """Where it is kept which segments of the audit log there are."""
+    return f"{audit_prefix(prefix)}/head"
 
 
 def fence_key(prefix: str) -> str:

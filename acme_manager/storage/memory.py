@@ -56,11 +56,13 @@ class MemoryStorage:
         for newest in (await self._history(key))[-1:]:
             newest.info = attrs.evolve(newest.info, deleted=not newest.info.destroyed)
 
-    async def list(self, prefix: str) -> Sequence[str]:
+    async def list(self, prefix: str, *, skip: str = "") -> Sequence[str]:
         """See ports.Storage."""
         await self._checkpoint()
         start = clean_prefix(prefix) + "/"
-        return sorted(key for key in self._histories if key.startswith(start))
+        return sorted(
+            key for key in self._histories if key.startswith(start) and not (skip and key.startswith(skip + "/"))
+        )
 
     async def versions(self, key: str) -> Sequence[VersionInfo]:
         """See ports.Storage."""

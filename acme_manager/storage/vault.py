@@ -115,9 +115,9 @@ class VaultStorage:
         need = self._need("delete", "data", key)
         await self._remove(key, need, lambda: self._kv.delete_latest_version_of_secret(key, self._engine))
 
-    async def list(self, prefix: str) -> Sequence[str]:
+    async def list(self, prefix: str, *, skip: str = "") -> Sequence[str]:
         """See ports.Storage."""
-        return await walk(self._names_in, clean_prefix(prefix))
+        return await walk(self._names_in, clean_prefix(prefix), skip)
 
     async def versions(self, key: str) -> Sequence[VersionInfo]:
         """See ports.Storage."""

@@ -9,8 +9,8 @@ from acme_manager.structure import together
 _AT_ONCE = 3  # leaves a thread for everybody else
 
 
-async def walk(names_in: Callable[[str], Awaitable[Sequence[str]]], folder: str) -> list[str]:
-    """Every key below a folder, sorted.
+async def walk(names_in: Callable[[str], Awaitable[Sequence[str]]], folder: str, skip: str = "") -> list[str]:
+    """Every key below a folder, sorted, save those below the folder `skip`.
 
     `names_in` gives the names in one folder, those of folders with a slash at the end. A name may be both.
     """
@@ -20,7 +20,9 @@ async def walk(names_in: Callable[[str], Awaitable[Sequence[str]]], folder: str)
     async def read(one: str) -> None:
         for name in await names_in(one):
             if name.endswith("/"):
-                folders.append(one + "/" + name.removesuffix("/"))
+                below = one + "/" + name.removesuffix("/")
+                if below != skip:
+                    folders.append(below)
             else:
                 found.append(one + "/" + name)
 

@@ -156,6 +156,16 @@ async def test_listing_finds_keys_at_any_depth_sorted_and_whole(storage: Storage
     assert list(await storage.list(f"{folder}/nowhere")) == []
 
 
+async def test_listing_leaves_out_a_folder_that_is_to_be_skipped(storage: Storage, folder: str) -> None:
+    keys = [f"{folder}/{path}" for path in ("a/.x/1", "a/b", ".x/1/2", ".x/3", ".xy/4")]
+    await put_all(storage, keys)
+    assert list(await storage.list(folder, skip=f"{folder}/.x")) == [
+        f"{folder}/.xy/4",
+        f"{folder}/a/.x/1",
+        f"{folder}/a/b",
+    ]
+
+
 async def test_listing_has_deleted_and_destroyed_keys_but_no_prefix_of_a_name(storage: Storage, folder: str) -> None:
     await put_all(storage, [f"{folder}/x/deleted", f"{folder}/x/destroyed", f"{folder}/xy/other"])
     await storage.delete(f"{folder}/x/deleted")
