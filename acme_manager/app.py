@@ -16,7 +16,7 @@ import structlog
 import trio
 
 from acme_manager.adapters import Ground, open_issuers, open_node_ring
-from acme_manager.api.app import ApiSettings, build_app
+from acme_manager.api.app import ApiSettings
 from acme_manager.api.forward import Waits, open_forwarder
 from acme_manager.api.server import serve as serve_api
 from acme_manager.assembly import assemble
@@ -28,6 +28,7 @@ from acme_manager.services.bundle import Services
 from acme_manager.services.tls_challenges import TlsChallenges
 from acme_manager.storage.vault import open_vault
 from acme_manager.structure import Bell, background, lone_error
+from acme_manager.web.site import build_site
 
 _log = structlog.get_logger(__name__)
 
@@ -72,18 +73,20 @@ async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Runnin
     ):
         node = assemble(ground, storage, ring, keeper)
         leading, following = partial(ring.whenever_leading, node.reign), partial(node.state.catch_up, ring)
-        closing = partial(node.services.changes.close_when, stopping)
+        pages, polls = node.services.signals, node.services.changes
+        closing = (partial(polls.close_when, stopping), partial(pages.close_when, stopping))
         with (
             node.state.following(),
             node.budgets.following(),
             node.services.attempts.following(),
             node.services.changes.following(),
+            node.services.signals.following(),
             node.services.reports.following(),
             node.services.progress.watched_by(_log_step),
         ):
-            async with background(leading, following, closing, *node.workers), trio.open_nursery() as api:
+            async with background(leading, following, *closing, *node.workers), trio.open_nursery() as api:
                 validation = TlsChallenges(ring, ring.leads).certificate
-                app = build_app(node.services, ApiSettings.from_flags(flags), forwarder)
+                app = build_site(node.services, ApiSettings.from_flags(flags), forwarder)
                 urls = await api.start(partial(serve_api, app, flags, stopping=stopping, validation=validation))
                 _log.info("server ready", urls=",".join(urls), instance=node.services.instance_id)
                 if started is not None:

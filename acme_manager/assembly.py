@@ -16,6 +16,7 @@ from acme_manager.services.attempts import Attempts
 from acme_manager.services.budget_report import BudgetCollector
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.bundle import Services
+from acme_manager.services.catalogue import Catalogue
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.changes import Changes
@@ -31,9 +32,11 @@ from acme_manager.services.issuer_keeper import IssuerKeeper
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
+from acme_manager.services.latest_attempts import LatestAttempts
 from acme_manager.services.operation_preview import Previewing
 from acme_manager.services.operation_rounds import OperationRounds
 from acme_manager.services.operations import Operations
+from acme_manager.services.passes import Passes
 from acme_manager.services.plans import Plans
 from acme_manager.services.plugins import Plugins
 from acme_manager.services.preflight import Preflight
@@ -47,6 +50,8 @@ from acme_manager.services.renewals import Renewals
 from acme_manager.services.reports import Reports
 from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.revoking import Revoking
+from acme_manager.services.sessions import Sessions
+from acme_manager.services.signals import Signals
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
@@ -84,6 +89,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     solvers.secrets.storage = storage
     attempts = Attempts(ring, progress, clock)
     counters, reports = Counters(ring, state, progress, clock), Reports(ring, clock)
+    passes = Passes(ring, ring, clock)
     budgets = Budgets(settings, ring, clock)
     BudgetCollector.on(registry, budgets)
     issuing = Issuing(
@@ -149,11 +155,13 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         return {"storage": await in_time(storage.health), **describe_ring(ring), **issuer_findings}
 
     tokens = Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix)
+    sessions = Sessions(storage=storage, shared=ring, state=state, tokens=tokens, settings=settings, clock=clock)
     services = Services(
         cluster=ring,
         certificates=certificates,
         plans=plans,
         tokens=tokens,
+        sessions=sessions,
         cleanup=cleanup,
         operations=operations,
         challenges=HttpChallenges(ring, ring.leads),
@@ -175,16 +183,27 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         progress=progress,
         attempts=attempts,
         changes=Changes(state, clock),
+        signals=Signals(state, ring, ring, findings),
         reports=reports,
+        passes=passes,
         counters=counters,
         inventory=Inventory(state, counters, plans, reports, clock),
+        catalogue=Catalogue(
+            state=state,
+            plans=plans,
+            attempts=LatestAttempts(ring),
+            reports=reports,
+            settings=settings,
+            clock=clock,
+        ),
         rate_limits=rate_limits,
         resync=reconciler.round,
+        settings=settings,
         clock=clock,
         registry=registry,
         instance_id=ring.name,
     )
-    metrics, interval = WorkerMetrics.on(registry), flags.check_renewal_interval
+    metrics, interval = WorkerMetrics.on(registry, passes), flags.check_renewal_interval
     renewals = Renewals(
         state=state,
         plans=plans,
@@ -212,6 +231,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         state=state,
         jobs=jobs,
         reconciler=reconciler,
+        passes=passes,
         reconciled=ring.reconciled,
         interval=interval,
         renewals=RenewalWorker(renewals=renewals, interval=interval, metrics=metrics),
@@ -222,12 +242,16 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     parts = (solvers, described, keeper, ring_keys, storage)  # a login is the last that is tried
     watcher = ConfigWatcher(settings, ground.sources.read, parts, registry, ground.hangup)
     health = IssuerHealth(issuers, findings)
+    upkeep = MapUpkeep(ring, rate_limits, counters, attempts, reports, sessions, passes)
     workers = [
         counters.run,
+        services.catalogue.run,
+        services.signals.run,
+        passes.run,
         ground.descriptions.run,
         every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
         every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry).look, metrics),
-        every(_UPKEEP_INTERVAL, "map upkeep", MapUpkeep(ring, rate_limits, counters, attempts, reports).look, metrics),
+        every(_UPKEEP_INTERVAL, "map upkeep", upkeep.look, metrics, leader_only=True),
         every(flags.check_config_interval, "config watcher", watcher.look, metrics, ground.hangup),
     ]
     if flags.cleanup:

@@ -135,6 +135,17 @@ class MissingScope(Denied):
         self.scope = scope
 
 
+class AdministratorsOnly(Denied):
+    """An owner asked for something that only administrators see."""
+
+    def __init__(self) -> None:
+        super().__init__("only administrators see this")
+
+
+class FormRefused(Denied):
+    """A form that no page of ours sent, or not in this session."""
+
+
 class NameNotAllowed(Denied):
     """The token's allow-lists do not cover a name or an issuer."""
 

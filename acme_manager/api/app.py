@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
 import attrs
 import trio
-from quart import Response
+from quart import Blueprint, Response
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
@@ -33,6 +36,8 @@ from acme_manager.api.request import ApiRequest, current_request
 from acme_manager.config.model import Flags
 from acme_manager.services.bundle import Services
 
+_Send = Callable[[dict[str, Any]], Awaitable[None]]
+
 
 @attrs.frozen(kw_only=True)
 class ApiSettings:
@@ -48,16 +53,27 @@ class ApiSettings:
         return cls(body_timeout=flags.http_read_timeout or None)
 
 
-def build_app(services: Services, settings: ApiSettings, forwarder: Forwarder) -> QuartTrio:
-    """An ASGI application that serves these use cases. It starts no task of its own and holds nothing open."""
-    app = _Api(services)
+def build_app(
+    services: Services,
+    settings: ApiSettings,
+    forwarder: Forwarder,
+    *,
+    kind: type[Api] | None = None,
+    more: Sequence[Blueprint] = (),
+) -> Api:
+    """An ASGI application that serves these use cases. It starts no task of its own and holds nothing open.
+
+    `kind` and `more` are how the web UI adds its pages.
+    """
+    app = (kind or Api)(services)
     app.extensions[EXTENSION] = forwarder
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
     about_certificates = (certificates, check, events, reports, operations, cleanup, resync, issuers, rate_limits)
-    for module in (*about_certificates, tokens, plugins, cluster, system, swagger):
-        app.register_blueprint(module.routes)
+    modules = (*about_certificates, tokens, plugins, cluster, system, swagger)
+    for routes in (*(module.routes for module in modules), *more):
+        app.register_blueprint(routes)
     return app
 
 
@@ -72,12 +88,29 @@ class PatientHTTPConnection(TrioASGIHTTPConnection):
     async def handle_request(self, nursery: trio.Nursery, request: ApiRequest, send: object) -> None:  # type: ignore[override]
         """Answer, then end the request."""
         response = await self.app.handle_request(request)
-        with trio.move_on_after(self.app.config["RESPONSE_TIMEOUT"], shield=True):
-            await self._send_response(send, response)  # type: ignore[arg-type]
+        own_limit = getattr(response, "timeout", ...)
+        if own_limit is ...:
+            with trio.move_on_after(self.app.config["RESPONSE_TIMEOUT"], shield=True):
+                await self._send_response(send, response)  # type: ignore[arg-type]
+        else:
+            await self._send_stream(send, response, own_limit)  # type: ignore[arg-type]
         nursery.cancel_scope.cancel()
 
+    async def _send_stream(self, send: _Send, response: Response, limit: float) -> None:
+        """A stream ends when its client has gone; only from its own end on it is shielded, as any other response."""
+        with trio.move_on_after(limit) as scope:
 
-class _Api(QuartTrio):
+            async def watched(event: dict[str, Any]) -> None:
+                if event["type"] == "http.response.body" and not event.get("more_body"):
+                    scope.shield = True
+                await send(event)
+
+            await self._send_response(watched, response)  # type: ignore[arg-type]
+
+
+class Api(QuartTrio):
+    """Serves requests; see build_app."""
+
     asgi_http_class = PatientHTTPConnection
     request_class = ApiRequest
 

@@ -75,6 +75,18 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Use a token with the scope that `detail` names, or have an administrator replace the token's scopes "
         "(PUT /api/v1/token).",
     ),
+    errors.AdministratorsOnly: Kind(
+        403,
+        "administrators-only",
+        "This is for administrators",
+        "Log in with the API key, or as a member of a group that `ui.oidc.admin_groups` names.",
+    ),
+    errors.FormRefused: Kind(
+        403,
+        "form-refused",
+        "The form was not taken",
+        "Go back, reload the page, and send it again from there.",
+    ),
     errors.NameNotAllowed: Kind(
         403,
         "name-not-allowed",

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from acme_manager.ports import Clock, Cluster
 from acme_manager.services.attempts import Attempts
 from acme_manager.services.budgets import Budgets
+from acme_manager.services.catalogue import Catalogue
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.changes import Changes
@@ -20,6 +21,7 @@ from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.operations import Operations
+from acme_manager.services.passes import Passes
 from acme_manager.services.plans import Plans
 from acme_manager.services.plugins import Plugins
 from acme_manager.services.preflight import Preflight
@@ -27,6 +29,9 @@ from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reports import Reports
 from acme_manager.services.resync import Resync
+from acme_manager.services.sessions import Sessions
+from acme_manager.services.settings import Settings
+from acme_manager.services.signals import Signals
 from acme_manager.services.tokens import Tokens
 
 
@@ -38,6 +43,7 @@ class Services:
     certificates: Certificates
     plans: Plans
     tokens: Tokens
+    sessions: Sessions
     cleanup: Cleanup
     operations: Operations
     challenges: HttpChallenges
@@ -50,11 +56,15 @@ class Services:
     progress: Progress
     attempts: Attempts
     changes: Changes
+    signals: Signals
     reports: Reports
+    passes: Passes
     counters: Counters
     inventory: Inventory
+    catalogue: Catalogue
     rate_limits: RateLimits
     resync: Callable[[], Awaitable[Resync]]  # only the leader can
+    settings: Settings
     clock: Clock
     registry: CollectorRegistry
     instance_id: str

@@ -1,4 +1,4 @@
-"""What the leader removes from the shared map because its time is over: rate limits, counts, attempts, reports."""
+"""What the leader removes from the shared map when its time is over: rate limits, counts, attempts, reports, rounds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import attrs
 from acme_manager.ports import Cluster
 from acme_manager.services.attempts import Attempts
 from acme_manager.services.counters import Counters
+from acme_manager.services.passes import Passes
 from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reports import Reports
+from acme_manager.services.sessions import Sessions
 
 
 @attrs.frozen
@@ -20,6 +22,8 @@ class MapUpkeep:
     counters: Counters
     attempts: Attempts
     reports: Reports
+    sessions: Sessions
+    passes: Passes
 
     async def look(self) -> None:
         """One round. Raises NotLeader, NoQuorum."""
@@ -28,3 +32,5 @@ class MapUpkeep:
             self.counters.forget_gone()
             self.attempts.forget_old()
             self.reports.forget_old()
+            self.sessions.forget_ended()
+            self.passes.forget_old()

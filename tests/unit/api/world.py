@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from quart_trio import QuartTrio
 from quart_trio.testing import TrioClient
 
-from acme_manager.api.app import ApiSettings, build_app
+from acme_manager.api.app import ApiSettings
 from acme_manager.api.forward import Waits, open_forwarder
 from acme_manager.config.model import Flags
 from acme_manager.dns.descriptions import Descriptions
@@ -23,8 +23,11 @@ from acme_manager.services.inventory import Inventory
 from acme_manager.services.plans import Plans
 from acme_manager.services.plugins import Plugins
 from acme_manager.services.reports import Reports
+from acme_manager.services.sessions import Sessions
+from acme_manager.services.signals import Signals
+from acme_manager.web.site import build_site
 from tests.unit.services.cleaning import cleanup_of
-from tests.unit.services.world import FixedClock, World, open_world, preflight
+from tests.unit.services.world import FixedClock, World, open_world, passes, preflight
 
 ADMIN = {"X-API-Key": "admin"}
 
@@ -64,13 +67,24 @@ async def open_api(
     async with open_world(**world) as opened:
         plans = Plans(opened.state, opened.issuing.settings, FixedClock())
         changes, reports = Changes(opened.state, FixedClock()), Reports(opened.cluster, FixedClock())
-        runner = opened.issuing.hooks.runner
+        runner, settings_now = opened.issuing.hooks.runner, opened.issuing.settings
+        signals = Signals(opened.state, opened.cluster, opened.cluster, opened.findings)
         services = Services(
             **{
                 "cluster": opened.cluster,
                 "certificates": opened.certificates,
                 "plans": plans,
                 "tokens": opened.tokens,
+                "sessions": Sessions(
+                    storage=opened.storage,
+                    shared=opened.cluster,
+                    state=opened.state,
+                    tokens=opened.tokens,
+                    settings=settings_now,
+                    clock=FixedClock(),
+                ),
+                "signals": signals,
+                "settings": settings_now,
                 "cleanup": cleanup_of(opened, FixedClock()),
                 "operations": opened.operations,
                 "challenges": opened.challenges,
@@ -84,6 +98,7 @@ async def open_api(
                 "attempts": opened.issuing.attempts,
                 "changes": changes,
                 "reports": reports,
+                "passes": passes(opened.cluster),
                 "counters": opened.counters,
                 "inventory": Inventory(opened.state, opened.counters, plans, reports, FixedClock()),
                 "rate_limits": opened.rate_limits,
@@ -95,6 +110,6 @@ async def open_api(
             }
         )
         async with open_forwarder(services.cluster, flags or Flags(), lambda: waits or Waits()) as forwarder:
-            app = build_app(services, settings or ApiSettings(), forwarder)
-            with changes.following(), reports.following():
+            app = build_site(services, settings or ApiSettings(), forwarder)
+            with changes.following(), reports.following(), signals.following():
                 yield Api(world=opened, services=services, app=app)

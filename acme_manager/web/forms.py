@@ -1,0 +1,117 @@
+"""Forms: only our own pages may send them, they change something on the leader, and an error keeps what was typed."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from typing import cast
+from urllib.parse import parse_qsl
+
+import attrs
+import trio
+from quart import Response, current_app
+
+from acme_manager.api.forward import EXTENSION, Forwarder
+from acme_manager.api.request import current_request
+from acme_manager.errors import AcmeManagerError, FormRefused, NotAuthenticated
+from acme_manager.web.viewer import Viewer, find_viewer
+
+TOKEN_FIELD = "form_token"  # noqa: S105 a name
+_MOST_FIELDS = 2000
+
+
+@attrs.frozen
+class Form(Mapping[str, str]):
+    """What was typed. A field that is not there is empty; a box that is ticked says `on`."""
+
+    fields: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def read(cls, body: bytes) -> Form:
+        """Read `application/x-www-form-urlencoded`. Raises FormRefused."""
+        try:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+        except ValueError as error:
+            raise FormRefused("the form can't be read: it is not UTF-8, or has too many fields") from error
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in pairs:
+            found[name] = (*found.get(name, ()), value.replace("\r\n", "\n"))
+        return cls(found)
+
+    def __getitem__(self, name: str) -> str:
+        return self.fields.get(name, ("",))[-1].strip()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a field that may be there several times."""
+        return tuple(value.strip() for value in self.fields.get(name, ()) if value.strip())
+
+    def ticked(self, name: str) -> bool:
+        """Whether a box was ticked."""
+        return bool(self[name])
+
+
+Handler = Callable[[Viewer, Form], Awaitable[Response]]
+Again = Callable[[Viewer, Form, BaseException], Awaitable[Response]]
+
+
+def submitted(
+    again: Again | None = None, *, here: bool = False
+) -> Callable[[Handler], Callable[[], Awaitable[Response]]]:
+    """Have a handler take a form: on the leader, unless it changes nothing but what is on this node (`here`).
+
+    `again` shows the form with what was typed and an error that was foreseen; without it that is a page of its own.
+    """
+
+    def decorate(handler: Handler) -> Callable[[], Awaitable[Response]]:
+        @functools.wraps(handler)
+        async def take() -> Response:
+            viewer, form = await read_form()
+            work = partial(handler, viewer, form)
+            try:
+                if here:
+                    return await work()
+                forwarder = cast("Forwarder", current_app.extensions[EXTENSION])
+                return await forwarder.serve(current_request(), work)
+            except (AcmeManagerError, trio.TooSlowError) as error:
+                if again is None or isinstance(error, NotAuthenticated):
+                    raise
+                return await again(viewer, form, error)
+
+        # What `wraps` passes on is the handler's signature; Quart calls this one, with nothing.
+        del take.__wrapped__
+        return take
+
+    return decorate
+
+
+async def read_form() -> tuple[Viewer, Form]:
+    """Who sent the form, and what it says. Raises NotAuthenticated, and FormRefused for one that is not ours."""
+    viewer = await find_viewer()
+    if viewer.session is None:
+        raise NotAuthenticated("forms are for people: log in first, or use the API (/swagger)")
+    form = await read_fields()
+    check_form_token(form, viewer.form_token)
+    return viewer, form
+
+
+async def read_fields() -> Form:
+    """The fields of the request at hand. Raises FormRefused."""
+    request = current_request()
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        raise FormRefused("another site sent this form")
+    body = await request.get_data(as_text=False)
+    return Form.read(cast("bytes", body))
+
+
+def check_form_token(form: Form, expected: str) -> None:
+    """Raise FormRefused unless the form came from a page of ours, in the same session."""
+    if not expected or not hmac.compare_digest(form[TOKEN_FIELD].encode(), expected.encode()):
+        raise FormRefused("the form lacks the token of your session: it is older than your log-in, or not one of ours")

@@ -1,0 +1,108 @@
+"""One page: filled, with the headers that keep it from doing anything else, or the same as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+import trio
+from quart import Response
+from werkzeug.exceptions import HTTPException
+
+from acme_manager.api.encoding import answer
+from acme_manager.api.problems import KINDS, kind_of, problem_response
+from acme_manager.api.request import ApiRequest, current_request, services
+from acme_manager.errors import AcmeManagerError, InvalidRequest, NotAuthenticated
+from acme_manager.structure import leaves
+from acme_manager.web.templates import render
+from acme_manager.web.viewer import Viewer, find_viewer
+from acme_manager.web.words import address
+
+_log = structlog.get_logger(__name__)
+
+# Nothing from elsewhere, nothing inline, and no other site may put us into a frame.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+_THEMES = frozenset({"dark", "light"})
+
+
+def wants_json() -> bool:
+    """Whether the caller is a program: as the Go original, by `application/json` in `Accept`."""
+    return "application/json" in current_request().headers.get("Accept", "")
+
+
+async def page(template: str, viewer: Viewer | None = None, status: int = 200, **context: Any) -> Response:
+    """A page for people. Templates know `viewer`, `here` (the page's name), `now`, `node` and what is given."""
+    request, theme = current_request(), current_request().cookies.get("acme_manager_theme", "")
+    common = {
+        "viewer": viewer,
+        "here": request.path.rpartition("/")[2],
+        "args": request.args,
+        "now": services().clock.now(),
+        "node": services().instance_id,
+        "theme": theme if theme in _THEMES else "",
+        "error": None,
+    }
+    text = render(template, common | context)
+    return Response(text, status, headers=HEADERS, content_type="text/html; charset=utf-8")
+
+
+async def page_or_json(template: str, viewer: Viewer, data: Any, **context: Any) -> Response:
+    """The page, or for a program what it is made of."""
+    return answer(data) if wants_json() else await page(template, viewer, **context)
+
+
+def go_to(target: str, **query: Any) -> Response:
+    """Send the browser to another page with a GET. Addresses are relative, so that any path prefix works."""
+    return Response(b"", 303, headers=HEADERS | {"Location": address(target, **query)})
+
+
+async def problem_page(failure: BaseException, request: ApiRequest) -> Response:
+    """What a person sees of an error; who has to log in first is led there, and back afterwards."""
+    error = leaves(failure)[0]
+    if isinstance(error, NotAuthenticated) and request.method in {"GET", "HEAD"}:
+        query = request.query_string.decode("latin-1")
+        here = request.path.rpartition("/")[2] + (f"?{query}" if query else "")
+        return go_to("login", next=here)
+    kind = kind_of(error)
+    if kind is KINDS[Exception]:
+        _log.error("page failed unexpectedly", request_id=request.request_id, exc_info=error)
+    try:
+        viewer = await find_viewer()
+    except AcmeManagerError:
+        viewer = None
+    response = await page(
+        "problem.html", viewer, kind.status, kind=kind, error=told(error), request_id=request.request_id
+    )
+    for name in ("Retry-After", "Allow"):
+        if value := problem_response(error, request).headers.get(name):
+            response.headers[name] = value
+    return response
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """An error as templates show it: a title, a sentence, a remedy, and what is wrong with which field."""
+    kind = kind_of(error)
+    known = isinstance(error, AcmeManagerError) and str(error)
+    complaints = error.complaints if isinstance(error, InvalidRequest) else ()
+    return {
+        "title": kind.title,
+        "detail": str(error) if known else "",
+        "remedy": kind.remedy,
+        "fields": {one.where: one.message for one in complaints if one.where},
+        "others": [one.message for one in complaints if not one.where],
+    }
+
+
+def is_foreseen(error: BaseException) -> bool:
+    """Whether a form can show the error and keep what was typed; anything else is a page of its own."""
+    return isinstance(error, AcmeManagerError | trio.TooSlowError) and not isinstance(error, HTTPException)

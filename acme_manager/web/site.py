@@ -1,0 +1,39 @@
+"""The whole site: the API with the pages beside it."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from acme_manager.api.app import Api, ApiSettings, build_app
+from acme_manager.api.forward import Forwarder
+from acme_manager.api.request import current_request
+from acme_manager.services.bundle import Services
+from acme_manager.web import assets, home, live, login
+from acme_manager.web.login import Logins
+from acme_manager.web.page import problem_page, wants_json
+
+PAGES: tuple[Blueprint, ...] = (assets.routes, live.routes, login.routes, home.routes)
+
+
+def build_site(services: Services, settings: ApiSettings, forwarder: Forwarder) -> QuartTrio:
+    """An ASGI application that serves API and pages. It starts no task of its own and holds nothing open."""
+    site = build_app(services, settings, forwarder, kind=_Site, more=PAGES)
+    Logins(services.registry).install(site)
+    return site
+
+
+class _Site(Api):
+    async def handle_user_exception(self, error: Exception | BaseExceptionGroup) -> Response | HTTPException:
+        """An error on a page is a page."""
+        answered = await super().handle_user_exception(error)
+        return await problem_page(error, current_request()) if _is_page() and _is_problem(answered) else answered
+
+
+def _is_page() -> bool:
+    return current_request().path.startswith("/ui/") and not wants_json()
+
+
+def _is_problem(answered: Response | HTTPException) -> bool:
+    return isinstance(answered, Response) and answered.status_code >= 400
