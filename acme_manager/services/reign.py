@@ -11,6 +11,7 @@ import trio
 from acme_manager.errors import AcmeManagerError
 from acme_manager.ports import Cluster
 from acme_manager.services.jobs import Jobs
+from acme_manager.services.passes import Passes
 from acme_manager.services.reconciling import Reconciler
 from acme_manager.services.state import State
 from acme_manager.structure import background
@@ -29,6 +30,7 @@ class Reign:
     state: State
     jobs: Jobs
     reconciler: Reconciler
+    passes: Passes
     reconciled: Callable[[int], None]  # told when the shared map agrees with storage, with the term
     interval: float  # seconds between two looks through storage
     renewals: Callable[[], Awaitable[None]]  # renews certificates, once it is known which there are; never returns
@@ -48,7 +50,8 @@ class Reign:
         while True:
             await trio.sleep(self.interval)
             try:
-                await self.reconciler.round()
+                with self.passes.noted("storage comparison", self.interval, leader_only=True):
+                    await self.reconciler.round()
                 self.reconciled(term)
             except AcmeManagerError as error:
                 _log.error("state not compared with storage", error=str(error), next_in=self.interval)

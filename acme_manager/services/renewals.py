@@ -7,7 +7,7 @@ started as far as `max_orders` and the CA's limits go, so that a slow CA or one 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -106,8 +106,11 @@ class Renewals:
                     self._nursery = None
                     nursery.cancel_scope.cancel(reason="this node stops leading")
 
-    async def round(self) -> None:
-        """Look at what wants a look, start what is due and has room, and see to it that the bell rings for the next."""
+    async def round(self) -> Mapping[str, int]:
+        """Look at what wants a look, start what is due and has room, and see to it that the bell rings for the next.
+
+        Returns figures for people: how many certificates there are, were looked at, are being renewed, wait for room.
+        """
         assert self._nursery is not None, "open() owns what is under way"
         now = self._clock.now()
         if self._plans.policy is not self._stock:
@@ -115,14 +118,16 @@ class Renewals:
             self._touched |= dict.fromkeys(key for key, _ in self._state.certificates.items())
         touched, self._touched = self._touched, {}
         await _in_batches(touched, self._schedule)
-        await _in_batches(self._agenda.pop_due(now.timestamp()), self._look)
+        looked_at = await _in_batches(self._agenda.pop_due(now.timestamp()), self._look)
         for issuer in tuple(self._queues):
             await self._start(issuer, self._nursery)
         self._asking.start(self._nursery, self._touch)
-        self._show(now)
+        waiting = self._show(now)
         self._alarm.cancel()
         self._alarm = trio.CancelScope()
         self._nursery.start_soon(self._ring_later, self._alarm)
+        there, under_way = len(self._state.certificates), len(self._under_way)
+        return {"certificates": there, "looked at": looked_at, "under way": under_way, "waiting for room": waiting}
 
     @property
     def running(self) -> bool:
@@ -324,7 +329,8 @@ class Renewals:
             _log.warning("state of a renewal not published", key=key, error=str(error))
             self._held[key] = self._clock.now() + _SOON
 
-    def _show(self, now: datetime) -> None:
+    def _show(self, now: datetime) -> int:
+        """Set the metrics, and return how many wait for room."""
         due, deferred = len(self._under_way) + sum(map(len, self._queues.values())), 0
         self._metrics.deferred.clear()
         for issuer in self._settings.issuers:
@@ -335,13 +341,15 @@ class Renewals:
         if now - self._summarized >= timedelta(seconds=self._interval):
             self._summarized = now
             self._metrics.summarize(certificates=len(self._state.certificates), due=due, deferred=deferred)
+        return deferred
 
     def _show_nothing(self) -> None:
         self._metrics.due.set(0)
         self._metrics.deferred.clear()
 
 
-async def _in_batches(keys: Iterable[str], work: Callable[[str], None]) -> None:
+async def _in_batches(keys: Iterable[str], work: Callable[[str], None]) -> int:
+    number = 0
     for number, key in enumerate(keys, 1):
         try:
             work(key)
@@ -349,6 +357,7 @@ async def _in_batches(keys: Iterable[str], work: Callable[[str], None]) -> None:
             _log.exception("certificate can't be planned, left out", key=key)
         if number % _BATCH == 0:
             await trio.lowlevel.checkpoint()
+    return number
 
 
 def _urgency(certificate: Certificate) -> float:

@@ -23,7 +23,7 @@ class CleanupWorker:
     async def __call__(self, _term: int) -> None:
         """Never returns."""
         await trio.sleep(self.wait())
-        await every(self.interval, "cleanup", self.cleanup.round, self.metrics)()
+        await every(self.interval, "cleanup", self.cleanup.round, self.metrics, leader_only=True)()
 
     def wait(self) -> float:
         """How many seconds a new leader waits for its first round."""

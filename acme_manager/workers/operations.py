@@ -20,4 +20,5 @@ class OperationWorker:
     async def __call__(self) -> None:
         """Never returns."""
         async with self.rounds.open():
-            await every(_INTERVAL, "operations", self.rounds.round, self.metrics, self.rounds.bell)()
+            rounds = self.rounds
+            await every(_INTERVAL, "operations", rounds.round, self.metrics, rounds.bell, leader_only=True)()

@@ -19,4 +19,5 @@ class RenewalWorker:
     async def __call__(self) -> None:
         """Never returns."""
         async with self.renewals.open():
-            await every(self.interval, "renewal", self.renewals.round, self.metrics, self.renewals.bell)()
+            renewals = self.renewals
+            await every(self.interval, "renewal", renewals.round, self.metrics, renewals.bell, leader_only=True)()

@@ -18,10 +18,9 @@ from acme_manager.services.renewal_metrics import RenewalMetrics
 from acme_manager.services.renewals import Renewals
 from acme_manager.storage.memory import MemoryStorage
 from acme_manager.workers.renewal import RenewalWorker
-from acme_manager.workers.schedule import WorkerMetrics
 from tests.simulation.lifecycle.ca import SimulatedCa
 from tests.simulation.lifecycle.fleet import ARI, PLAIN
-from tests.unit.services.world import World, open_world, with_limits
+from tests.unit.services.world import World, open_world, passes, with_limits, worker_metrics
 
 _INTERVAL = 1800.0  # seconds: the default of -check-renewal-interval
 _LOOK_THROUGH_STORAGE = 7 * 86400.0  # seconds; by default it is as often as the above, which would be most of the cost
@@ -87,8 +86,9 @@ async def open_node(
             state=state,
             jobs=world.jobs,
             reconciler=world.reconciler,
+            passes=passes(),
             reconciled=lambda _term: None,
             interval=_LOOK_THROUGH_STORAGE,
-            renewals=RenewalWorker(renewals=renewals, interval=_INTERVAL, metrics=WorkerMetrics.on(registry)),
+            renewals=RenewalWorker(renewals=renewals, interval=_INTERVAL, metrics=worker_metrics(registry)),
         )
         yield Node(seat=seat, world=world, reign=reign, registry=registry)

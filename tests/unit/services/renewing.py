@@ -20,9 +20,8 @@ from acme_manager.services.renewal_metrics import RenewalMetrics
 from acme_manager.services.renewals import Renewals
 from acme_manager.storage.memory import MemoryStorage
 from acme_manager.workers.renewal import RenewalWorker
-from acme_manager.workers.schedule import WorkerMetrics
 from tests.fakes.ca import MemoryCa
-from tests.unit.services.world import NOW, World, open_world
+from tests.unit.services.world import NOW, World, open_world, worker_metrics
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -101,5 +100,5 @@ async def open_renewing(
             plans=plans,
             room=room,
             registry=registry,
-            run=RenewalWorker(renewals=renewals, interval=6 * HOUR, metrics=WorkerMetrics.on(registry)),
+            run=RenewalWorker(renewals=renewals, interval=6 * HOUR, metrics=worker_metrics(registry)),
         )

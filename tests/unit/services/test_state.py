@@ -12,7 +12,7 @@ from acme_manager.errors import NotLeader, OutcomeUnknown
 from acme_manager.ring.alone import Alone
 from acme_manager.services.reign import Reign
 from acme_manager.services.state import State
-from tests.unit.services.world import ALICE, open_world, wish
+from tests.unit.services.world import ALICE, open_world, passes, wish
 
 
 async def test_a_follower_counts_as_loaded_once_it_has_all_that_a_leader_had_found() -> None:
@@ -59,6 +59,7 @@ async def test_a_term_begins_with_a_look_through_storage_and_repeats_it(autojump
             state=world.state,
             jobs=world.jobs,
             reconciler=world.reconciler,
+            passes=passes(),
             reconciled=agreed.append,
             interval=1800,
             renewals=trio.sleep_forever,

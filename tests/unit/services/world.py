@@ -34,6 +34,7 @@ from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
 from acme_manager.services.operation_preview import Previewing
 from acme_manager.services.operations import Operations
+from acme_manager.services.passes import Passes
 from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
@@ -46,6 +47,7 @@ from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
 from acme_manager.services.tokens import Tokens
 from acme_manager.storage.memory import MemoryStorage
+from acme_manager.workers.schedule import WorkerMetrics
 from tests.fakes.ca import MemoryCa
 from tests.fakes.dns import MemoryLookup, memory_dns
 
@@ -78,6 +80,15 @@ class MovableClock:
 
     def now(self) -> datetime:
         return self.at
+
+
+def passes(cluster: Alone | None = None, clock: Clock | None = None) -> Passes:
+    cluster = cluster or Alone()
+    return Passes(cluster, cluster, clock or FixedClock())
+
+
+def worker_metrics(registry: CollectorRegistry) -> WorkerMetrics:
+    return WorkerMetrics.on(registry, passes())
 
 
 @attrs.frozen(kw_only=True)
