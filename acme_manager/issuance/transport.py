@@ -17,11 +17,11 @@ import trio
 
 from acme_manager import __version__
 from acme_manager.config.model import Common, IssuerConfig
-from acme_manager.connections import KeptConnections, causes
+from acme_manager.connections import KeptConnections, causes, proxy_for
 from acme_manager.errors import Complaint, ConfigInvalid, IssuanceFailed, IssuerUnavailable
 from acme_manager.issuance.budget import Budget
 from acme_manager.issuance.metrics import IssuanceMetrics
-from acme_manager.issuance.trust import check_url, proxy_for, tls_context
+from acme_manager.issuance.trust import check_url, tls_context
 from acme_manager.ports import Clock
 
 _log = structlog.get_logger(__name__)

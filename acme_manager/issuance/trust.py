@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from urllib import request as urllib_request
 
 import httpx
 
 from acme_manager.config.model import IssuerConfig
+from acme_manager.connections import is_loopback
 from acme_manager.errors import Complaint, ConfigInvalid, IssuanceFailed
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -48,14 +47,6 @@ def check_url(issuer: str, url: str, directory: httpx.URL | None = None) -> http
     return parsed
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a URL's host is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def tls_context(config: IssuerConfig, environ: Mapping[str, str]) -> ssl.SSLContext:
     """The roots to trust: the system's, `ca_bundle`, and the variables that the Go original's ACME library reads.
 
@@ -74,23 +65,6 @@ def tls_context(config: IssuerConfig, environ: Mapping[str, str]) -> ssl.SSLCont
             complaint = Complaint(f"issuer.{config.name}", f"{where} {file}: {error}")
             raise ConfigInvalid("config", [complaint]) from error
     return context
-
-
-def proxy_for(url: httpx.URL, environ: Mapping[str, str]) -> str | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for; never one for this machine."""
-
-    def variable(name: str) -> str:
-        return environ.get(name.lower()) or environ.get(name.upper()) or ""
-
-    if is_loopback(url.host) or _bypasses_proxy(url.host, variable("no_proxy")):
-        return None
-    proxy = variable(f"{url.scheme}_proxy") or variable("all_proxy")
-    return (proxy if "://" in proxy else f"http://{proxy}") if proxy else None
-
-
-def _bypasses_proxy(host: str, no_proxy: str) -> bool:
-    # Public in all but name: typeshed leaves it out.
-    return bool(urllib_request.proxy_bypass_environment(host, {"no": no_proxy}))  # type: ignore[attr-defined]
 
 
 def _true(text: str) -> bool:

@@ -10,9 +10,10 @@ import trustme
 from prometheus_client import CollectorRegistry
 
 from acme_manager.config.model import Common, IssuerConfig
+from acme_manager.connections import proxy_for
 from acme_manager.errors import ConfigInvalid, IssuanceFailed
 from acme_manager.issuance.issuer import open_issuer
-from acme_manager.issuance.trust import check_url, proxy_for, tls_context
+from acme_manager.issuance.trust import check_url, tls_context
 from acme_manager.storage.memory import MemoryStorage
 from tests.unit.issuance.bench import FixedClock
 
