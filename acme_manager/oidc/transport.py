@@ -13,7 +13,7 @@ import trio
 
 from acme_manager import __version__
 from acme_manager.config.ui import OidcConfig
-from acme_manager.connections import causes, proxy_for
+from acme_manager.connections import causes, proxy_for, reason
 from acme_manager.errors import ProviderUnavailable
 
 _LARGEST = 256 * 1024
@@ -120,4 +120,6 @@ def _plain(error: Exception) -> str:
         )
     if isinstance(error, httpx.TimeoutException | trio.TooSlowError):
         return f"does not answer within {_PATIENCE:.0f} s"
-    return f"can't be reached: {next((text for text in map(str, found) if text), type(error).__name__)}"
+    system = next((cause for cause in found if isinstance(cause, OSError)), None)
+    said = reason(system) if system is not None else next(filter(None, map(str, found)), "")
+    return f"can't be reached: {said or type(error).__name__}"
