@@ -79,9 +79,11 @@ async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Runnin
             node.state.following(),
             node.budgets.following(),
             node.services.attempts.following(),
+            node.services.audit.following(),
             node.services.changes.following(),
             node.services.signals.following(),
             node.services.reports.following(),
+            node.services.catalogue.following(),
             node.services.progress.watched_by(_log_step),
         ):
             async with background(leading, following, *closing, *node.workers), trio.open_nursery() as api:

@@ -13,6 +13,8 @@ from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.ring.cluster import Ring
 from acme_manager.services.asking import Asking
 from acme_manager.services.attempts import Attempts
+from acme_manager.services.audit import Audit, AuditMetrics
+from acme_manager.services.audit_segments import AuditSegments
 from acme_manager.services.budget_report import BudgetCollector
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.bundle import Services
@@ -154,6 +156,14 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         issuer_findings = {f"issuer {name}": found.error or None for name, found in findings.all().items()}
         return {"storage": await in_time(storage.health), **describe_ring(ring), **issuer_findings}
 
+    audit = Audit(
+        cluster=ring,
+        shared=ring,
+        segments=AuditSegments(storage, prefix),
+        clock=clock,
+        metrics=AuditMetrics.on(registry),
+        keep=flags.audit_keep,
+    )
     tokens = Tokens(storage, state, clock, settings, prefix=config.vault.token_prefix)
     sessions = Sessions(storage=storage, shared=ring, state=state, tokens=tokens, settings=settings, clock=clock)
     services = Services(
@@ -182,6 +192,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         issuer_findings=findings,
         progress=progress,
         attempts=attempts,
+        audit=audit,
         changes=Changes(state, clock),
         signals=Signals(state, ring, ring, findings),
         reports=reports,
@@ -240,17 +251,19 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     ring_keys = Follower(lambda changed: ring.set_keyring(keyring(changed)))
     described = Follower(ground.descriptions.go_by)
     parts = (solvers, described, keeper, ring_keys, storage)  # a login is the last that is tried
-    watcher = ConfigWatcher(settings, ground.sources.read, parts, registry, ground.hangup)
+    watcher = ConfigWatcher(settings, ground.sources.read, parts, registry, ground.hangup, audit)
     health = IssuerHealth(issuers, findings)
     upkeep = MapUpkeep(ring, rate_limits, counters, attempts, reports, sessions, passes)
-    workers = [
+    workers: list[Callable[[], Awaitable[None]]] = [
         counters.run,
         services.catalogue.run,
         services.signals.run,
         passes.run,
         ground.descriptions.run,
         every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
-        every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry).look, metrics),
+        every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry, audit).look, metrics),
+        partial(ring.whenever_leading, audit),
+        every(_UPKEEP_INTERVAL, "audit upkeep", audit.forget_old, metrics, leader_only=True),
         every(_UPKEEP_INTERVAL, "map upkeep", upkeep.look, metrics, leader_only=True),
         every(flags.check_config_interval, "config watcher", watcher.look, metrics, ground.hangup),
     ]

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from acme_manager.api import (
+    audit,
     certificates,
     check,
     cleanup,
@@ -29,6 +30,7 @@ from acme_manager.api import (
     system,
     tokens,
 )
+from acme_manager.api.auditing import note_request
 from acme_manager.api.forward import EXTENSION, Forwarder
 from acme_manager.api.observe import Observer, request_id
 from acme_manager.api.problems import problem_response
@@ -71,7 +73,7 @@ def build_app(
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
     about_certificates = (certificates, check, events, reports, operations, cleanup, resync, issuers, rate_limits)
-    modules = (*about_certificates, tokens, plugins, cluster, system, swagger)
+    modules = (*about_certificates, tokens, plugins, audit, cluster, system, swagger)
     for routes in (*(module.routes for module in modules), *more):
         app.register_blueprint(routes)
     return app
@@ -116,7 +118,7 @@ class Api(QuartTrio):
 
     def __init__(self, services: Services) -> None:
         super().__init__("acme_manager.api", static_folder=None)
-        self.extensions["acme_manager"] = services
+        self._services = self.extensions["acme_manager"] = services
         self.url_map.strict_slashes = True
         self.url_map.merge_slashes = False  # no redirects to addresses made of what the client sent
         self._observer = Observer(services.registry)
@@ -140,6 +142,7 @@ class Api(QuartTrio):
         finally:
             in_flight.dec()
             self._observer.finish(request, response, trio.current_time() - began)
+            note_request(self._services, request, response)
         return response
 
     async def handle_user_exception(self, error: Exception | BaseExceptionGroup) -> Response | HTTPException:

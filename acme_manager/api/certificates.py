@@ -158,6 +158,8 @@ async def _delete(issuer: str, domain: str, name: str) -> Response:
     caller = require_token(Scope.DELETE)
     query = current_request().args
     revoke, reason = query.get("revoke") == "true", parse_reason(query.get("reason", ""))
+    if revoke:
+        current_request().action = "certificate.revoke"
     if reason is not None and not revoke:
         raise InvalidRequest("'reason' is one to revoke for: it needs 'revoke=true'", "reason")
     id = CertificateId(caller.username, issuer, domain, name)

@@ -62,6 +62,7 @@ async def forget() -> Response:
     name = parse_qs(body.decode(errors="replace")).get("forget", [""])[0]
     if not name:
         raise InvalidRequest("the form field 'forget' must be the id of a member, as in forget=node-3", "forget")
+    current_request().audited = name
     services().cluster.forget(name)
     return Response(b"", 302, headers={"Location": "#"})
 

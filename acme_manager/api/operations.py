@@ -97,8 +97,10 @@ async def _begin(kind: OperationKind) -> Response:
     require_api_key()
     params, operations = await read_body(OperationParams, strict=True), services().operations
     if params.preview:
+        current_request().action = None
         return answer(_previewed(await operations.preview(kind, params)))
     operation = await operations.start(kind, params, f"API key, request {current_request().request_id}")
+    current_request().audited = operation.id
     response = answer(await _shown(operation), 202)
     response.headers["Location"] = f"/api/v1/operations/{operation.id}"
     return response

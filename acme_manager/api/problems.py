@@ -308,6 +308,8 @@ def problem_response(error: BaseException, request: ApiRequest) -> Response:
     if kind is KINDS[Exception]:
         _log.error("request failed unexpectedly", request_id=request.request_id, exc_info=error)
     detail = _detail(error, kind)
+    # Who can't say who they are may have sent anything: of that the log has nothing.
+    request.failure = kind.title if isinstance(error, errors.NotAuthenticated) else detail
     document = {
         "type": f"/problems/{kind.slug}",
         "title": kind.title,

@@ -25,8 +25,9 @@ class ApiRequest(TrioRequest):
     request_id: str = ""
     owner: str = ""  # the username of the token, once it is known to be good
     actor: str = ""  # who asks, once that is known, as the audit log has it: `token <id>`, `API key`, `oidc <subject>`
-    action: str = ""  # what the audit log calls it, where the route alone does not say (api/auditing.py has the table)
+    action: str | None = ""  # what the audit log calls it, where api/auditing.py does not say; None: it is not noted
     audited: str = ""  # what it is done to, where `names` does not say: the id of a token or operation, a node's name
+    failure: str = ""  # why it was refused, or failed
     names: Mapping[str, str] = {}  # what a problem document says the request was about
     waited: float = 0.0  # seconds that the caller asked us to wait: they are no time that we took
     passed_to: str = ""  # the node that served it in our place

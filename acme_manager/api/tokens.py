@@ -26,6 +26,7 @@ async def create_token() -> Response:
     """Make a token. The answer has its bearer value, which is shown this once."""
     require_api_key()
     token, bearer = await services().tokens.create(await read_body(TokenParams))
+    current_request().audited = token.id
     return answer(_with_bearer(token, bearer), 201)
 
 
@@ -37,7 +38,9 @@ async def create_token() -> Response:
 async def replace_token() -> Response:
     """Replace everything about the token `id`, its secret included."""
     require_api_key()
-    token, bearer = await services().tokens.replace(await read_body(TokenParams))
+    params = await read_body(TokenParams)
+    current_request().audited = params.id
+    token, bearer = await services().tokens.replace(params)
     return answer(_with_bearer(token, bearer))
 
 

@@ -134,6 +134,14 @@ class Flags:
     cleanup_dry_run: bool = flag(
         "cleanup.dry-run", Kind.BOOL, False, "Print what cleanup would do now, and why, then exit.", common=False
     )
+    audit_keep: float = flag(
+        "audit.keep",
+        Kind.DURATION,
+        9600 * 3600.0,
+        "How long to keep entries of the audit log. Older ones are removed.",
+        low=3600.0,
+        common=False,
+    )
 
     allow_unverified_plugins: bool = flag(
         "allow-unverified-plugins", Kind.BOOL, False, "Accept plugins without a checksum.", common=False

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from acme_manager.ports import Clock, Cluster
 from acme_manager.services.attempts import Attempts
+from acme_manager.services.audit import Audit
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.catalogue import Catalogue
 from acme_manager.services.certificates import Certificates
@@ -55,6 +56,7 @@ class Services:
     issuer_findings: IssuerFindings
     progress: Progress
     attempts: Attempts
+    audit: Audit
     changes: Changes
     signals: Signals
     reports: Reports

@@ -17,6 +17,7 @@ from acme_manager.config.changes import RESTART, Change, changes
 from acme_manager.config.model import Config
 from acme_manager.errors import AcmeManagerError, Complaint, ConfigInvalid
 from acme_manager.metrics import ExactCounter
+from acme_manager.services.audit import Audit
 from acme_manager.services.reconfiguring import Follower, Part, reconfigure
 from acme_manager.services.settings import Settings
 from acme_manager.structure import Bell
@@ -71,8 +72,9 @@ class ConfigWatcher:
         parts: Sequence[Part],
         registry: CollectorRegistry,
         asked: Bell,
+        audit: Audit,
     ) -> None:
-        self._settings, self._read, self._asked = settings, read, asked
+        self._settings, self._read, self._asked, self._audit = settings, read, asked, audit
         self._parts = (*parts, Follower(settings.go_by))
         self._metrics = _Metrics.on(registry)
         self._rings = asked.rings
@@ -131,6 +133,7 @@ class ConfigWatcher:
             self._metrics.reloads.inc()
             self._metrics.taken.set_to_current_time()
             _log.info("configuration applied", changed="; ".join(map(str, found)))
+            self._audit.note_own("config.reload", "config.yml", words=", ".join(change.path for change in found))
 
     def _in_use(self, config: Config) -> None:
         self._said = None

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from acme_manager.domain.token import Token
 from acme_manager.errors import AcmeManagerError
 from acme_manager.ports import Cluster
+from acme_manager.services.audit import Audit
 from acme_manager.services.tokens import Tokens
 from acme_manager.structure import together
 
@@ -23,8 +24,8 @@ _AT_ONCE = 4
 class TokenExpiry:
     """Remembers which expired tokens it has reported."""
 
-    def __init__(self, tokens: Tokens, cluster: Cluster, registry: CollectorRegistry) -> None:
-        self._tokens, self._cluster = tokens, cluster
+    def __init__(self, tokens: Tokens, cluster: Cluster, registry: CollectorRegistry, audit: Audit) -> None:
+        self._tokens, self._cluster, self._audit = tokens, cluster, audit
         self._reported: frozenset[str] = frozenset()
         self._there = Gauge(
             "acme_manager_tokens_expired", "Tokens that have expired and are not removed yet", registry=registry
@@ -56,6 +57,7 @@ class TokenExpiry:
             if await self._tokens.remove_expired(token.id):
                 self._removed.inc()
                 _log.info("expired token removed", id=token.id, username=token.username)
+                self._audit.note_own("token.expire", token.id, owner=token.username)
         except AcmeManagerError as error:
             _log.error("expired token not removed", id=token.id, username=token.username, error=str(error))
             return error

@@ -17,9 +17,11 @@ from acme_manager.config.model import Flags
 from acme_manager.dns.descriptions import Descriptions
 from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
 from acme_manager.services.bundle import Services
+from acme_manager.services.catalogue import Catalogue
 from acme_manager.services.changes import Changes
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
+from acme_manager.services.latest_attempts import LatestAttempts
 from acme_manager.services.plans import Plans
 from acme_manager.services.plugins import Plugins
 from acme_manager.services.reports import Reports
@@ -96,11 +98,20 @@ async def open_api(
                 "issuer_findings": opened.findings,
                 "progress": opened.progress,
                 "attempts": opened.issuing.attempts,
+                "audit": opened.audit,
                 "changes": changes,
                 "reports": reports,
                 "passes": passes(opened.cluster),
                 "counters": opened.counters,
                 "inventory": Inventory(opened.state, opened.counters, plans, reports, FixedClock()),
+                "catalogue": Catalogue(
+                    state=opened.state,
+                    plans=plans,
+                    attempts=LatestAttempts(opened.cluster),
+                    reports=reports,
+                    settings=settings_now,
+                    clock=FixedClock(),
+                ),
                 "rate_limits": opened.rate_limits,
                 "resync": opened.reconciler.round,
                 "clock": FixedClock(),
@@ -111,5 +122,5 @@ async def open_api(
         )
         async with open_forwarder(services.cluster, flags or Flags(), lambda: waits or Waits()) as forwarder:
             app = build_site(services, settings or ApiSettings(), forwarder)
-            with changes.following(), reports.following(), signals.following():
+            with changes.following(), reports.following(), signals.following(), services.catalogue.following():
                 yield Api(world=opened, services=services, app=app)

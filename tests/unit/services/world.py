@@ -18,9 +18,11 @@ from acme_manager.domain.budget import PRESETS
 from acme_manager.domain.request import CertificateParams, TokenParams
 from acme_manager.domain.token import Scope, Token, hash_secret
 from acme_manager.plugins import PluginMetrics, PluginRunner
-from acme_manager.ports import Clock
+from acme_manager.ports import Clock, Storage
 from acme_manager.ring.alone import Alone
 from acme_manager.services.attempts import Attempts
+from acme_manager.services.audit import Audit, AuditMetrics
+from acme_manager.services.audit_segments import AuditSegments
 from acme_manager.services.budgets import Budgets
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
@@ -91,6 +93,23 @@ def worker_metrics(registry: CollectorRegistry) -> WorkerMetrics:
     return WorkerMetrics.on(registry, passes())
 
 
+def audit_on(
+    cluster: Alone | None = None,
+    storage: Storage | None = None,
+    clock: Clock | None = None,
+    registry: CollectorRegistry | None = None,
+) -> Audit:
+    cluster, clock = cluster or Alone(), clock or FixedClock()
+    return Audit(
+        cluster=cluster,
+        shared=cluster,
+        segments=AuditSegments(storage or MemoryStorage(clock), "certificates"),
+        clock=clock,
+        metrics=AuditMetrics.on(registry or CollectorRegistry()),
+        keep=400 * 86400.0,
+    )
+
+
 @attrs.frozen(kw_only=True)
 class World:
     cluster: Alone
@@ -102,6 +121,7 @@ class World:
     certificates: Certificates
     operations: Operations
     tokens: Tokens
+    audit: Audit
     challenges: HttpChallenges
     progress: Progress
     counters: Counters
@@ -146,7 +166,8 @@ async def open_world(
     )
     budgets = Budgets(settings, cluster, clock)
     attempts = Attempts(cluster, progress, clock)
-    with state.following(), budgets.following(), attempts.following():
+    audit = audit_on(cluster, storage, clock, registry)
+    with state.following(), budgets.following(), attempts.following(), audit.following():
         issuing = Issuing(
             cluster=cluster,
             store=CertificateStore(storage, state, "certificates"),
@@ -194,6 +215,7 @@ async def open_world(
             certificates=certificates,
             operations=operations,
             tokens=Tokens(storage, state, clock, settings, prefix="tokens"),
+            audit=audit,
             challenges=challenges,
             progress=progress,
             counters=Counters(cluster, state, progress, clock),

@@ -15,6 +15,7 @@ from acme_manager.errors import Complaint, ConfigInvalid
 from acme_manager.services.settings import Settings
 from acme_manager.structure import Bell
 from acme_manager.workers.config_watcher import ConfigWatcher
+from tests.unit.services.world import audit_on
 
 CA = IssuerConfig(name="le", ca_dir_url="https://ca.example/dir", hmac="a secret")
 VAULT = VaultConfig(url="https://vault", role_id="r", secret_id="s", secret_engine="kv", certificate_prefix="c")
@@ -50,7 +51,7 @@ class Stage:
         self.files = list(configs)
         self.settings, self.part = Settings(FIRST), Reluctant()
         self.registry, self.asked = CollectorRegistry(), Bell()
-        self.watcher = ConfigWatcher(self.settings, self._read, [self.part], self.registry, self.asked)
+        self.watcher = ConfigWatcher(self.settings, self._read, [self.part], self.registry, self.asked, audit_on())
 
     def _read(self) -> Config:
         found = self.files.pop(0) if len(self.files) > 1 else self.files[0]
@@ -64,8 +65,11 @@ class Stage:
             self.files = [config]
         with structlog.testing.capture_logs() as logged:
             await self.watcher.look()
+        self.audited = [line for line in logged if line["event"] == "audit"]
         return [
-            " ".join(str(line[key]) for key in ("event", "where", "err", "changed") if key in line) for line in logged
+            " ".join(str(line[key]) for key in ("event", "where", "err", "changed") if key in line)
+            for line in logged
+            if line["event"] != "audit"
         ]
 
     def shown(self, name: str) -> float | None:
@@ -84,6 +88,9 @@ async def test_a_change_is_applied_and_told_without_its_secrets(autojump_clock: 
     assert stage.shown("last_reload_timestamp_seconds") == started
     told = "configuration applied common.cert_timeout: 240 -> 60; issuer.le.hmac: changed"
     assert await stage.look(SECOND) == [told]
+    (audited,) = stage.audited
+    assert (audited["action"], audited["actor"]) == ("config.reload", "system")
+    assert audited["error"] == "common.cert_timeout, issuer.le.hmac"
     assert stage.settings.config is SECOND
     assert (stage.figures(), stage.shown("hash")) == ((1, 0, 0), 0xB)
     assert (stage.shown("last_reload_timestamp_seconds") or 0) > started

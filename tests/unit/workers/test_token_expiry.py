@@ -34,7 +34,7 @@ class _Setting:
 async def _setting(**options: Any) -> AsyncIterator[_Setting]:
     clock = MovableClock()
     async with open_world(clock=clock, **options) as world:
-        yield _Setting(world, clock, TokenExpiry(world.tokens, world.cluster, world.registry))
+        yield _Setting(world, clock, TokenExpiry(world.tokens, world.cluster, world.registry, world.audit))
 
 
 async def test_an_expired_token_is_refused_at_once_and_disappears_with_its_history() -> None:
@@ -114,7 +114,7 @@ async def test_one_that_can_not_be_removed_hinders_no_other_and_fails_the_round(
 
     clock = MovableClock()
     async with open_world(Guarded(clock), clock=clock) as world:
-        worker = TokenExpiry(world.tokens, world.cluster, world.registry)
+        worker = TokenExpiry(world.tokens, world.cluster, world.registry, world.audit)
         for username in ("eve", "bob", "eve"):
             await world.tokens.create(token_wish(username=username, duration="1m"))
         clock.at += timedelta(minutes=1)
@@ -137,7 +137,7 @@ async def test_whoever_replaces_a_token_that_is_being_removed_is_told_and_not_ro
     async with open_world(Slow(clock), clock=clock) as world, trio.open_nursery() as nursery:
         token, _ = await world.tokens.create(token_wish(duration="1m"))
         clock.at += timedelta(minutes=1)
-        nursery.start_soon(TokenExpiry(world.tokens, world.cluster, world.registry).look)
+        nursery.start_soon(TokenExpiry(world.tokens, world.cluster, world.registry, world.audit).look)
         await reached.wait()
 
         async def replace() -> None:
