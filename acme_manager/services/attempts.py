@@ -25,7 +25,7 @@ from acme_manager.errors import AcmeManagerError, IssuanceFailed, Unavailable
 from acme_manager.ports import Clock, SharedMap, Solver, Step
 from acme_manager.services.progress import Progress
 
-_PREFIX = "attempt/"  # followed by the certificate's key
+PREFIX = "attempt/"  # followed by the certificate's key
 _MOST = 3  # attempts for each certificate
 _MOST_RECORDS, _MOST_SERVERS, _LONGEST = 20, 8, 500  # in one of them; the last is of a text
 _MOST_BYTES = 16 * 1024  # of all of them
@@ -53,7 +53,7 @@ class Attempts:
 
     def of(self, id: CertificateId) -> Sequence[Mapping[str, Any]]:
         """The last attempts, the newest first."""
-        return self._read(_PREFIX + id.key)
+        return self._read(PREFIX + id.key)
 
     @contextmanager
     def following(self) -> Iterator[None]:
@@ -96,7 +96,7 @@ class Attempts:
     def forget_old(self) -> None:
         """As the leader, drop what is older than two weeks. Raises NotLeader, NoQuorum."""
         before = rfc3339(self._clock.now() - _KEPT)
-        for key, _ in list(self._shared.items(_PREFIX)):
+        for key, _ in list(self._shared.items(PREFIX)):
             found = self._read(key)
             if not found or found[0].get("began", "") < before:
                 self._shared.remove(key)
@@ -107,7 +107,7 @@ class Attempts:
             self._write(key, attempt)
 
     def _new(self, id: CertificateId, reason: str) -> _Open:
-        earlier = self._read(_PREFIX + id.key)
+        earlier = self._read(PREFIX + id.key)
         if (
             earlier
             and earlier[0].get("outcome") == RUNNING
@@ -135,7 +135,7 @@ class Attempts:
             else:
                 record = record | {"records": record["records"][: len(record["records"]) // 2]}
         with suppress(Unavailable):  # it does not lead any more
-            self._shared.put(_PREFIX + key, value)
+            self._shared.put(PREFIX + key, value)
 
     def _read(self, key: str) -> list[dict[str, Any]]:
         with suppress(ValueError, TypeError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -58,6 +58,17 @@ class Reports:
         self._installed: dict[str, dict[str, Installed]] = {}  # by the certificate's key, then as above
         self._hosts: Counter[str] = Counter()
         self._bytes = 0
+        self._listeners: list[Callable[[str], None]] = []
+
+    @contextmanager
+    def watched_by(self, listener: Callable[[str], None]) -> Iterator[None]:
+        """For the length of a block, call `listener` with the key of every certificate that a host says something new
+        of. It must neither block nor raise."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
 
     @contextmanager
     def following(self) -> Iterator[None]:
@@ -119,6 +130,14 @@ class Reports:
             raise InvalidRequest(f"the reports of all hosts have {_MOST_BYTES} bytes, and no more may: {week}", "host")
 
     def _changed(self, key: str, value: bytes | None) -> None:
+        old = self._reports.get(key)
+        self._replace(key, value)
+        known = [one for one in (old, self._reports.get(key)) if one is not None]
+        for touched in {one.key(host.owner): None for host in known for one in host.report.certificates}:
+            for listener in self._listeners:
+                listener(touched)
+
+    def _replace(self, key: str, value: bytes | None) -> None:
         if (old := self._reports.pop(key, None)) is not None:
             self._hosts[old.owner] -= 1
             if not self._hosts[old.owner]:

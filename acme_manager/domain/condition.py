@@ -1,0 +1,378 @@
+"""How a certificate is doing: one word for it, a sentence for people, and what helps.
+
+Nothing here knows of days: what is early or late follows from the window of the renewal, so that it is right for six
+days of life and for 398.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+import attrs
+
+from acme_manager.domain.attempt import STALE, Attempt
+from acme_manager.domain.planning import Life, RenewalPlan
+from acme_manager.domain.renewal_state import NOTHING_KNOWN, RenewalState
+
+_GRACE = timedelta(hours=1)  # for what takes its time: an order, and hosts that come by now and then; see Facts.grace
+SHOWN_FOR = timedelta(days=3)  # a request that has come to nothing
+
+
+class Code(enum.StrEnum):
+    """What is the matter, the most urgent first."""
+
+    EXPIRED = "expired"
+    FAILING = "failing"  # its renewal
+    LATE = "late"  # past its window, and nobody knows why it has not been renewed
+    NO_ISSUER = "no_issuer"
+    NOT_SERVED = "not_served"
+    NOT_INSTALLED = "not_installed"
+    REQUEST_FAILED = "request_failed"  # somebody has asked for it, or for a change of it, in vain
+    HELD = "held"  # by an operation
+    UNKNOWN = "unknown"  # no expiry that can be read
+    WAITING = "waiting"  # for room at its CA, or for a welcome time
+    DUE = "due"
+    RENEWING = "renewing"
+    FINE = "fine"
+
+
+class Tone(enum.StrEnum):
+    """How it is shown, the worst first."""
+
+    BAD = "bad"
+    WARN = "warn"
+    BUSY = "busy"
+    GOOD = "good"
+
+    @property
+    def wrong(self) -> bool:
+        """Whether somebody should have a look."""
+        return self in {Tone.BAD, Tone.WARN}
+
+
+class Remedy(enum.StrEnum):
+    """What helps, if anything does."""
+
+    NONE = "none"  # time does, or somebody elsewhere
+    RENEW = "renew"
+    CHANGE = "change"  # the certificate itself: its names, its issuer, its key
+    DNS = "dns"  # records, or the credentials for writing them
+    ISSUER = "issuer"  # its configuration, or the account there
+    OPERATION = "operation"
+    HOSTS = "hosts"
+
+
+CODES, TONES = tuple(Code), tuple(Tone)
+_ORDER = {tone_code: number for number, tone_code in enumerate((tone, code) for tone in TONES for code in CODES)}
+
+
+def urgency(tone: Tone, code: Code) -> int:
+    """The smaller the more urgent: by tone, then by code."""
+    return _ORDER[tone, code]
+
+
+@attrs.frozen(kw_only=True)
+class Condition:
+    """The condition of one certificate. It stays as it is until `until` unless something else than time changes."""
+
+    code: Code
+    tone: Tone
+    sentence: str
+    remedy: Remedy = Remedy.NONE
+    advice: str = ""  # what to do about it, in a sentence
+    cause: str = ""  # of a failure (domain/causes.py)
+    cure: str = ""
+    failures: int = 0  # in a row
+    next_try: datetime | None = None
+    under_way: bool = False  # an attempt is being made right now
+    until: datetime | None = None
+
+    @property
+    def urgency(self) -> int:
+        """See `urgency`."""
+        return urgency(self.tone, self.code)
+
+
+@attrs.frozen(kw_only=True)
+class Facts:
+    """Everything that the condition of a certificate depends on, besides the time."""
+
+    life: Life | None  # None: its record has no expiry that can be read
+    plan: RenewalPlan | None = None
+    renewal: RenewalState = NOTHING_KNOWN  # of this very certificate
+    issuer: str = ""
+    configured: bool = True  # its issuer is
+    held: str = ""  # by which operation, in words
+    outdated: int = 0  # hosts that have another one installed
+    not_served: int = 0  # hosts that don't show what they have installed
+    attempt: Attempt | None = None  # the newest one, unless it ended well
+
+    @property
+    def grace(self) -> timedelta:
+        """How long things may take before it is worth a word: an hour, or a twentieth of a short life."""
+        return _GRACE if self.life is None else min(_GRACE, self.life.length / 20)
+
+    @property
+    def closes(self) -> datetime | None:
+        """When the renewal is late: at the end of its window."""
+        if self.plan is not None:
+            return self.plan.end
+        return self.life.safe if self.life is not None else None
+
+    @property
+    def late(self) -> datetime | None:
+        """When there is no more excuse: with its window over, and the planned instant gone by."""
+        return None if self.plan is None else max(self.plan.end, self.plan.due + self.grace)
+
+    @property
+    def settled(self) -> datetime | None:
+        """From when on its hosts should have it."""
+        return None if self.life is None else self.life.start + self.grace
+
+    @property
+    def predecessor_gone(self) -> datetime | None:
+        """When the one before it has expired too, if that was renewed at the start of a window like this one's."""
+        if self.life is None or self.plan is None:
+            return None
+        return self.life.start + (self.life.end - min(max(self.plan.start, self.life.start), self.life.end))
+
+    @property
+    def failed_at(self) -> datetime | None:
+        """When the newest attempt came to nothing."""
+        failed = self.attempt is not None and self.attempt.failed
+        return (self.attempt.ended or self.attempt.began) if failed and self.attempt is not None else None
+
+    def running(self, now: datetime) -> bool:
+        """Whether an attempt is being made."""
+        return self.attempt is not None and self.attempt.goes_on(now)
+
+    def boundaries(self) -> Iterator[datetime | None]:
+        """Every instant at which the condition can become another one by itself."""
+        yield from (self.closes, self.late, self.settled, self.predecessor_gone)
+        if self.life is not None:
+            yield self.life.end
+        if self.plan is not None:
+            yield self.plan.due
+        if self.attempt is not None:
+            yield self.attempt.began + STALE
+        if (failed_at := self.failed_at) is not None:
+            yield failed_at + SHOWN_FOR
+
+
+def condition(facts: Facts, now: datetime) -> Condition:
+    """The most urgent of what can be said."""
+    found = next(said for rule in _RULES if (said := rule(facts, now)) is not None)
+    if facts.life is not None and facts.life.end <= now:
+        found = _expired(found)
+    until = min((at for at in facts.boundaries() if at is not None and at > now), default=None)
+    return attrs.evolve(found, until=until, under_way=facts.running(now))
+
+
+def failed_request(attempt: Attempt) -> Condition:
+    """Of a certificate that there is not, since the request for it has come to nothing."""
+    if attempt.outcome == "interrupted":
+        sentence = "The request was interrupted, since its node stopped."
+    else:
+        sentence = f"The request failed: {attempt.error or 'the log says why'}"
+    return Condition(
+        code=Code.REQUEST_FAILED,
+        tone=Tone.WARN,
+        sentence=sentence,
+        remedy=Remedy.CHANGE,
+        advice="Correct what it says, and ask for it again.",
+        until=(attempt.ended or attempt.began) + SHOWN_FOR,
+    )
+
+
+def _expired(why: Condition) -> Condition:
+    if why.code in {Code.DUE, Code.LATE, Code.RENEWING, Code.WAITING}:
+        why = attrs.evolve(why, advice=why.advice or _RENEW_NOW, remedy=Remedy.RENEW)
+    sentence = "It has expired." if why.code in {Code.FINE, Code.LATE} else f"It has expired. {why.sentence}"
+    return attrs.evolve(why, code=Code.EXPIRED, tone=Tone.BAD, sentence=sentence)
+
+
+def _failing(facts: Facts, now: datetime) -> Condition | None:
+    known = facts.renewal
+    if not known.error:
+        return None
+    remedy, advice = _REMEDIES.get(known.cause, (Remedy.RENEW, _RENEW_NOW))
+    fails = "Its renewal could not be tried" if not known.failures else "Its renewal fails"
+    waits = f" It waits for room: {known.waits_for}." if known.waits_for else ""
+    return Condition(
+        code=Code.FAILING,
+        tone=_tone(facts, now),
+        sentence=f"{fails}: {known.error}{waits}",
+        remedy=remedy,
+        advice=advice,
+        cause=known.cause,
+        cure=known.cure,
+        failures=known.failures,
+        next_try=known.retry_at,
+    )
+
+
+def _no_issuer(facts: Facts, now: datetime) -> Condition | None:
+    if facts.configured:
+        return None
+    due = facts.plan is not None and facts.plan.due <= now
+    return Condition(
+        code=Code.NO_ISSUER,
+        tone=Tone.BAD if due else Tone.WARN,
+        sentence=f"Its issuer '{facts.issuer}' is not configured, so it is not renewed.",
+        remedy=Remedy.ISSUER,
+        advice=f"Configure the issuer '{facts.issuer}' again, or ask for the certificate from another one.",
+    )
+
+
+def _renewing(facts: Facts, now: datetime) -> Condition | None:
+    if facts.attempt is None or not facts.running(now):
+        return None
+    return Condition(
+        code=Code.RENEWING, tone=Tone.BUSY, sentence=f"Work on it is under way ({facts.attempt.reason or 'requested'})."
+    )
+
+
+def _waiting(facts: Facts, now: datetime) -> Condition | None:
+    plan, limit = facts.plan, facts.renewal.waits_for
+    if plan is None:
+        return None
+    if limit and plan.due <= now:
+        return Condition(
+            code=Code.WAITING,
+            tone=Tone.BAD if now >= plan.end else Tone.BUSY,
+            sentence=f"It is due, and waits for room at its CA: {limit}.",
+        )
+    if plan.code == "calendar" and plan.end <= now < plan.due:
+        sentence = "Its window is over, and it waits for a time that is welcome by the calendar."
+        return Condition(code=Code.WAITING, tone=Tone.WARN, sentence=sentence, remedy=Remedy.RENEW, advice=_RENEW_NOW)
+    return None
+
+
+def _late(facts: Facts, now: datetime) -> Condition | None:
+    if facts.late is None or now < facts.late:
+        return None
+    return Condition(
+        code=Code.LATE,
+        tone=Tone.BAD,
+        sentence="Its window is over, and it has not been renewed.",
+        remedy=Remedy.RENEW,
+        advice="See that there is a leader and that its renewal worker runs, or renew it now.",
+    )
+
+
+def _not_served(facts: Facts, now: datetime) -> Condition | None:
+    if not facts.not_served or not _settled(facts, now):
+        return None
+    return Condition(
+        code=Code.NOT_SERVED,
+        tone=_tone_of_hosts(facts, now),
+        sentence=f"{_hosts(facts.not_served)} another certificate than the one that is installed, or none.",
+        remedy=Remedy.HOSTS,
+        advice="Reload the services there; the host's report says what they showed.",
+    )
+
+
+def _not_installed(facts: Facts, now: datetime) -> Condition | None:
+    if not facts.outdated or not _settled(facts, now):
+        return None
+    return Condition(
+        code=Code.NOT_INSTALLED,
+        tone=_tone_of_hosts(facts, now),
+        sentence=f"{_hosts(facts.outdated, 'has', 'have')} not installed the current certificate.",
+        remedy=Remedy.HOSTS,
+        advice="See that the agent runs there and can reach this server.",
+    )
+
+
+def _request_failed(facts: Facts, now: datetime) -> Condition | None:
+    at = facts.failed_at
+    if facts.attempt is None or at is None or now >= at + SHOWN_FOR:
+        return None
+    return failed_request(facts.attempt)
+
+
+def _held(facts: Facts, now: datetime) -> Condition | None:
+    if not facts.held:
+        return None
+    return Condition(
+        code=Code.HELD,
+        tone=_tone(facts, now),
+        sentence=f"It is not renewed by itself: {facts.held}.",
+        remedy=Remedy.OPERATION,
+        advice="Finish what the operation asks for, or abort it.",
+    )
+
+
+def _due(facts: Facts, now: datetime) -> Condition | None:
+    if facts.plan is None or facts.plan.due > now:
+        return None
+    return Condition(code=Code.DUE, tone=Tone.BUSY, sentence="It is due, and about to be renewed.")
+
+
+def _unknown(facts: Facts, _now: datetime) -> Condition | None:
+    if facts.life is not None:
+        return None
+    return Condition(
+        code=Code.UNKNOWN,
+        tone=Tone.WARN,
+        sentence="Its record has no expiry that can be read, so it is never renewed by itself.",
+        remedy=Remedy.RENEW,
+        advice="Renew it once: then its record is complete.",
+    )
+
+
+def _fine(_facts: Facts, _now: datetime) -> Condition:
+    return Condition(code=Code.FINE, tone=Tone.GOOD, sentence="All is well; it is renewed by itself.")
+
+
+_RULES: tuple[Callable[[Facts, datetime], Condition | None], ...] = (
+    _failing,
+    _no_issuer,
+    _renewing,
+    _waiting,
+    _late,
+    _not_served,
+    _not_installed,
+    _request_failed,
+    _held,
+    _due,
+    _unknown,
+    _fine,
+)
+
+_RENEW_NOW = "Renew it now, or wait for the next try."
+_REMEDIES: Mapping[str, tuple[Remedy, str]] = {
+    "rate_limit": (Remedy.NONE, "Its CA has reached a limit: it is tried again when there is room."),
+    "ca_unavailable": (Remedy.RENEW, "The CA can't be reached or has trouble: it is tried again by itself."),
+    "timeout": (Remedy.RENEW, "The CA took too long: it is tried again by itself."),
+    "caa": (Remedy.DNS, "Let the CA issue for the name in its CAA record."),
+    "dns": (Remedy.DNS, "See that the name's DNS zone answers, and with the record that the CA looks for."),
+    "credentials": (Remedy.DNS, "Correct the credentials of the DNS provider."),
+    "unknown_zone": (Remedy.DNS, "Give the DNS provider the zone of the name, or use the provider that has it."),
+    "challenge": (Remedy.DNS, "See that the CA can reach the name, and finds our answer there."),
+    "account": (Remedy.ISSUER, "See to our account at the CA."),
+    "rejected": (Remedy.CHANGE, "The CA refuses the certificate as it is asked for: change it."),
+    "configuration": (Remedy.CHANGE, "Correct what it says, in the certificate or in the configuration."),
+    "hook": (Remedy.CHANGE, "A hook of the configuration refuses the order: change the certificate, or the hook."),
+    "storage": (Remedy.NONE, "The store did not answer: it is tried again by itself."),
+    "cluster": (Remedy.NONE, "The cluster had no leader: it is tried again by itself."),
+}
+
+
+def _tone(facts: Facts, now: datetime) -> Tone:
+    return Tone.BAD if facts.closes is not None and now >= facts.closes else Tone.WARN
+
+
+def _tone_of_hosts(facts: Facts, now: datetime) -> Tone:
+    gone = facts.predecessor_gone
+    return Tone.BAD if gone is not None and now >= gone else Tone.WARN
+
+
+def _settled(facts: Facts, now: datetime) -> bool:
+    return facts.settled is None or now >= facts.settled
+
+
+def _hosts(number: int, one: str = "shows", many: str = "show") -> str:
+    return f"{number} host {one}" if number == 1 else f"{number} hosts {many}"
