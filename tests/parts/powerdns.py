@@ -59,7 +59,7 @@ class PowerDns:
 
     async def call(self, method: str, path: str, body: object = None) -> httpx.Response:
         """One request to the API."""
-        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=5) as client:
             url = f"{self.url}/api/v1/servers/localhost{path}"
             answer = await client.request(method, url, json=body, headers={"X-API-Key": self.key})
         return answer.raise_for_status()

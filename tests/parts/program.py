@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"])
-_LOOK = 0.005  # seconds between two looks at a program that we wait for
+_LOOK = 0.02  # seconds between two looks at a program that we wait for
 _NOT_YET = (OSError, httpx.TransportError, dns.exception.DNSException, trio.TooSlowError)
 _ATTEMPTS = 3
 _LASTING = (20_000, 32_000)  # below what Linux takes ephemeral ports from

@@ -70,7 +70,7 @@ async def fill(bao: OpenBao, count: int) -> None:
     stock = Stock()
     pool = httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE)
     headers = {"X-Vault-Token": bao.root_token}
-    async with httpx.AsyncClient(trust_env=False, timeout=30, limits=pool, headers=headers) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=30, limits=pool, headers=headers) as client:
 
         async def put(number: int) -> None:
             secret = stock.secret(number)

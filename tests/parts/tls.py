@@ -42,8 +42,9 @@ def server_context(*names: str) -> ssl.SSLContext:
     return context
 
 
+@cache
 def client_context() -> ssl.SSLContext:
-    """Trusts our CA, and no other."""
+    """Trusts our CA, and no other. One for all, since a context takes its time to make."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority().configure_trust(context)
     return context

@@ -46,7 +46,7 @@ async def running(path: Path, wished: int = 0) -> AsyncIterator[tuple[OpenBao, F
 
 @asynccontextmanager
 async def store_of(openbao: OpenBao, state: State) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{openbao.url}/v1/", trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"{openbao.url}/v1/", verify=False, trust_env=False) as client:
         ids = {"role_id": state.role_id, "secret_id": state.secret_id}
         login = await client.post("auth/approle/login", json=ids)
         client.headers["X-Vault-Token"] = login.json()["auth"]["client_token"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,8 +42,8 @@ class Serving:
         self.streams.append(await trio.open_tcp_stream(host, int(port)))
         return self.streams[-1]
 
-    def client(self, **options: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=SOON, **options)
+    def client(self, *, verify: ssl.SSLContext | bool = False, **options: Any) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, verify=verify, trust_env=False, timeout=SOON, **options)
 
 
 async def no_names(asked: str) -> bytes:
