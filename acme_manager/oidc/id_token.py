@@ -20,7 +20,7 @@ ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
 
 LEEWAY = 60.0  # seconds by which clocks may differ
 _SMALLEST_RSA = 2048
-_KEY_TYPES = {"RSA", "EC", "OKP"}
+_KEY_TYPES = ("RSA", "EC", "OKP")
 _LAST_INSTANT = 253402300799  # of a datetime
 _UNREADABLE = (JoseError, ValueError, TypeError, KeyError, RecursionError)  # what joserfc raises at what it can't read
 
