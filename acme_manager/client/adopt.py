@@ -21,13 +21,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from acme_manager.client.formats import Parts
 from acme_manager.client.install import InstallRefused
 from acme_manager.client.keys import key_type, read_key
 from acme_manager.client.layout import VERSIONS
 from acme_manager.client.model import ClientConfig, Common, Wanted
 from acme_manager.client.record import Entry, Imported
 from acme_manager.client.versions import Versions
+from acme_manager.domain.bundle_files import Parts
 from acme_manager.domain.keys import describe, fingerprint
 from acme_manager.domain.names import parse_identifier, parse_san
 from acme_manager.domain.renewal import draw, parse_window

@@ -11,7 +11,6 @@ import structlog
 import trio
 
 from acme_manager.client.backup import Backup
-from acme_manager.client.formats import Parts
 from acme_manager.client.keys import made_for, new_key, signing_request
 from acme_manager.client.manager import Manager
 from acme_manager.client.metrics import ClientMetrics
@@ -20,6 +19,7 @@ from acme_manager.client.notebook import Notebook
 from acme_manager.client.plan import DEFAULT_KEY_TYPE, Action, Step
 from acme_manager.client.record import Entry
 from acme_manager.client.versions import Versions
+from acme_manager.domain.bundle_files import Parts
 from acme_manager.domain.certificate import Certificate, StoredCertificate
 from acme_manager.domain.keys import fingerprint
 from acme_manager.errors import AcmeManagerError

@@ -7,19 +7,11 @@ import os
 import struct
 from datetime import datetime
 
-import attrs
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-    pkcs12,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from acme_manager.client.model import Format
+from acme_manager.domain.bundle_files import Parts, pkcs12
 
 HOLD_A_KEY = frozenset({Format.COMBINED, Format.PKCS12, Format.JKS})
 DEFAULT_PASSWORD = "changeit"  # noqa: S105 what Java's tools expect; the file's mode protects the key
@@ -27,22 +19,6 @@ DEFAULT_PASSWORD = "changeit"  # noqa: S105 what Java's tools expect; the file's
 _JKS_MAGIC, _JKS_VERSION, _JKS_PRIVATE_KEY = 0xFEEDFEED, 2, 1
 _JKS_SALT = b"Mighty Aphrodite"  # what Java mixes into the digest of a keystore
 _JKS_PROTECTOR = bytes.fromhex("300e060a2b060104012a021101010500")  # AlgorithmIdentifier 1.3.6.1.4.1.42.2.17.1.1
-
-
-@attrs.frozen(kw_only=True)
-class Parts:
-    """A certificate as PEM: the leaf (with its chain behind it in a bundle), what comes behind, and the key."""
-
-    certificate: str
-    chain: str = ""
-    key: str = attrs.field(default="", repr=False)
-
-    @property
-    def fullchain(self) -> str:
-        """Leaf and chain, each certificate once."""
-        text = "\n".join(part.strip() for part in (self.certificate, self.chain) if part.strip())
-        unique = dict.fromkeys(x509.load_pem_x509_certificates(text.encode()))
-        return "".join(one.public_bytes(Encoding.PEM).decode() for one in unique)
 
 
 def make(wanted: Format, parts: Parts, *, alias: str, password: str, made_at: datetime) -> bytes:
@@ -58,15 +34,9 @@ def make(wanted: Format, parts: Parts, *, alias: str, password: str, made_at: da
         case Format.DER:
             return x509.load_pem_x509_certificate(parts.certificate.encode()).public_bytes(Encoding.DER)
         case Format.PKCS12:
-            return _pkcs12(parts, alias, password)
+            return pkcs12(parts, alias, password)
         case Format.JKS:
             return _jks(parts, alias, password or DEFAULT_PASSWORD, made_at)
-
-
-def _pkcs12(parts: Parts, alias: str, password: str) -> bytes:
-    leaf, *chain = x509.load_pem_x509_certificates(parts.fullchain.encode())
-    encryption = BestAvailableEncryption(password.encode()) if password else NoEncryption()
-    return pkcs12.serialize_key_and_certificates(alias.encode(), _key(parts), leaf, chain, encryption)
 
 
 def _jks(parts: Parts, alias: str, password: str, made_at: datetime) -> bytes:
@@ -75,7 +45,7 @@ def _jks(parts: Parts, alias: str, password: str, made_at: datetime) -> bytes:
     The layout is that of OpenJDK's JavaKeyStore and KeyProtector; it protects a key by no more than SHA-1.
     """
     secret = password.encode("utf-16-be")
-    plain = _key(parts).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    plain = parts.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     sealed = _sealed(plain, secret, os.urandom(20))
     chain = x509.load_pem_x509_certificates(parts.fullchain.encode())
     entry = struct.pack(">I", _JKS_PRIVATE_KEY) + _text(alias.lower())
@@ -112,10 +82,3 @@ def _text(text: str) -> bytes:
 
 def _counted(content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + content
-
-
-def _key(parts: Parts) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
-    key = load_pem_private_key(parts.key.encode(), password=None)
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
-        raise ValueError(f"no kind of key for certificates: {type(key).__name__}")
-    return key

@@ -13,12 +13,13 @@ from pathlib import Path
 import attrs
 
 from acme_manager.client import install as installer
-from acme_manager.client.formats import HOLD_A_KEY, Parts, make
+from acme_manager.client.formats import HOLD_A_KEY, make
 from acme_manager.client.install import InstallRefused, NewFile, Ownership, check_together
 from acme_manager.client.keys import key_type, new_key
 from acme_manager.client.layout import Paths, paths_of
 from acme_manager.client.model import Common, Wanted
 from acme_manager.client.pending import drop_pending, read_pending, write_pending
+from acme_manager.domain.bundle_files import Parts
 
 
 @attrs.frozen(kw_only=True)

@@ -206,7 +206,7 @@ def describe(pem: str) -> Facts:
     """Read the first certificate of a PEM text. Raises ValueError."""
     leaf = x509.load_pem_x509_certificate(pem.encode())
     return Facts(
-        encryption=_encryption(leaf.public_key()),
+        encryption=encryption(leaf.public_key()),
         serial=f"{leaf.serial_number:x}",
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
@@ -218,7 +218,8 @@ def describe(pem: str) -> Facts:
     )
 
 
-def _encryption(key: object) -> str:
+def encryption(key: object) -> str:
+    """A public key's kind and size: `ECDSA-256`, `RSA-2048`, `unknown-0`."""
     match key:
         case rsa.RSAPublicKey():
             return f"RSA-{key.key_size}"

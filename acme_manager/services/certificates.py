@@ -10,16 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from acme_manager.domain.bundle_files import Parts
 from acme_manager.domain.certificate import Certificate, CertificateId, StoredCertificate
+from acme_manager.domain.chain import Link, describe_chain
 from acme_manager.domain.request import CertificateParams, RenewParams
 from acme_manager.domain.revocation import Reason
 from acme_manager.domain.token import Token
-from acme_manager.errors import InvalidRequest
+from acme_manager.errors import InvalidRequest, StorageUnavailable
 from acme_manager.services.certificate_jobs import CertificateJobs, Job
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.state import State
+from acme_manager.services.versions import CertificateVersion, latest_versions
 
 T = TypeVar("T")
 
@@ -108,6 +111,21 @@ class Certificates:
         if not found:
             self._store.metadata(id)
         return found
+
+    async def chain(self, id: CertificateId) -> Sequence[Link]:
+        """What the certificate and those behind it say about themselves, the leaf first. Raises what `get` raises."""
+        stored = await self.get(id)
+        try:
+            return describe_chain(Parts.of(stored).fullchain)
+        except ValueError as error:
+            raise StorageUnavailable(f"the certificate '{id.key}' as it is kept can't be read: {error}") from error
+
+    async def versions(self, id: CertificateId) -> Sequence[CertificateVersion]:
+        """What storage remembers of it, be it there or not: the newest ten versions, the newest first.
+
+        Raises CertificateNotFound, StorageUnavailable, StorageDenied.
+        """
+        return await latest_versions(self._store, self._ready.locate(id))
 
     async def delete(self, id: CertificateId, *, revoke: bool, reason: Reason | None = None) -> None:
         """Remove a certificate, with `revoke` not before the CA has revoked it. Raises CertificateNotFound."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 import structlog
@@ -18,7 +18,7 @@ from acme_manager.domain.certificate import (
     stored_to_json,
 )
 from acme_manager.errors import CertificateNotFound, StaleVersion, StorageUnavailable, Unavailable
-from acme_manager.ports import Storage
+from acme_manager.ports import Storage, VersionInfo
 from acme_manager.services.state import State
 from acme_manager.storage import keys
 
@@ -81,6 +81,10 @@ class CertificateStore:
             return stored_from_json(found.value), found.version
         except ValueError as error:
             raise StorageUnavailable(f"the secret of certificate '{id.key}' can't be read: {error}") from error
+
+    async def versions(self, id: CertificateId) -> Sequence[VersionInfo]:
+        """The history of its secret, the oldest version first. Raises StorageUnavailable, StorageDenied."""
+        return await self._storage.versions(self._key(id))
 
     async def write(self, stored: StoredCertificate, *, expected: int) -> int:
         """Write a new version and publish its metadata. Raises StaleVersion."""

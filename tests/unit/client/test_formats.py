@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from acme_manager.client.formats import DEFAULT_PASSWORD, Parts, make
+from acme_manager.client.formats import DEFAULT_PASSWORD, make
 from acme_manager.client.model import Format
+from acme_manager.domain.bundle_files import Parts
 from acme_manager.domain.keys import KeyType, key_to_pem, make_key
 from tests.unit.client.test_install import _signed
 
