@@ -136,9 +136,11 @@ class Audit:
         failures = 0
         try:
             while True:
-                failures = 0 if await self._tried() else failures + 1
-                await trio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-                if not failures:
+                stored = await self._tried()
+                failures = failures + 1 if stored is None else 0
+                if stored != 0:  # a burst is stored together, but for the first of it
+                    await trio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                if stored is not None:
                     with trio.move_on_after(_TICK):
                         await self._bell.wait()
         finally:
@@ -170,23 +172,23 @@ class Audit:
                     self._metrics.lost.inc()
                     _log.error("entry of the audit log makes room before it is stored", **entry_to_json(there))
 
-    async def _tried(self) -> bool:
-        """One turn; whether it went well."""
+    async def _tried(self) -> int | None:
+        """One turn: how many entries it has stored, None when it failed."""
         try:
             async with self._writing:
-                await self._turn()
+                return await self._turn()
         except (AcmeManagerError, trio.TooSlowError) as error:
             self._metrics.failures.inc()
             waiting = len(self._queue) + len(self._waiting())
             _log.error("audit log not stored, this is going to be tried again", error=str(error), waiting=waiting)
-            return False
-        return True
+            return None
 
-    async def _turn(self) -> None:
+    async def _turn(self) -> int:
         for entry in self._refusals.due(milliseconds(self._clock.now())):
             self._take(entry)
         if self._newest is not None and not self._queue and not self._waiting():
-            return
+            return 0
+        done = 0
         with trio.fail_after(_PATIENCE):
             await self._cluster.confirm()
             head = await self._segments.head()
@@ -198,6 +200,8 @@ class Audit:
                 else:
                     head, stored = await self._segments.append(waiting)
                 self._settle(waiting, stored, head.entry)
+                done += len(stored)
+        return done
 
     async def _catch_up(self, head: Head) -> None:
         """Know of what is in storage; at the first start of a cluster, have the map show the newest of that."""
