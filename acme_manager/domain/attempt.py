@@ -35,9 +35,11 @@ class Attempt:
         return self.running and now < self.began + STALE
 
     @property
-    def failed(self) -> bool:
-        """Whether it has come to nothing."""
-        return self.outcome in {"failed", "interrupted"}
+    def failed_at(self) -> datetime | None:
+        """When it has come to nothing, or will have if it goes on until then; None where it ended well."""
+        if self.running:
+            return self.began + STALE
+        return (self.ended or self.began) if self.outcome in {"failed", "interrupted"} else None
 
 
 def attempt_from_json(record: Mapping[str, Any]) -> Attempt:

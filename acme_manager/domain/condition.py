@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from acme_manager.domain.attempt import STALE, Attempt
+from acme_manager.domain.attempt import Attempt
 from acme_manager.domain.planning import Life, RenewalPlan
 from acme_manager.domain.renewal_state import NOTHING_KNOWN, RenewalState
 
@@ -138,12 +138,6 @@ class Facts:
             return None
         return self.life.start + (self.life.end - min(max(self.plan.start, self.life.start), self.life.end))
 
-    @property
-    def failed_at(self) -> datetime | None:
-        """When the newest attempt came to nothing."""
-        failed = self.attempt is not None and self.attempt.failed
-        return (self.attempt.ended or self.attempt.began) if failed and self.attempt is not None else None
-
     def running(self, now: datetime) -> bool:
         """Whether an attempt is being made."""
         return self.attempt is not None and self.attempt.goes_on(now)
@@ -155,10 +149,8 @@ class Facts:
             yield self.life.end
         if self.plan is not None:
             yield self.plan.due
-        if self.attempt is not None:
-            yield self.attempt.began + STALE
-        if (failed_at := self.failed_at) is not None:
-            yield failed_at + SHOWN_FOR
+        if self.attempt is not None and self.attempt.failed_at is not None:
+            yield from (self.attempt.failed_at, self.attempt.failed_at + SHOWN_FOR)
 
 
 def condition(facts: Facts, now: datetime) -> Condition:
@@ -170,19 +162,21 @@ def condition(facts: Facts, now: datetime) -> Condition:
     return attrs.evolve(found, until=until, under_way=facts.running(now))
 
 
-def failed_request(attempt: Attempt) -> Condition:
-    """Of a certificate that there is not, since the request for it has come to nothing."""
-    if attempt.outcome == "interrupted":
-        sentence = "The request was interrupted, since its node stopped."
+def failed_request(attempt: Attempt, now: datetime) -> Condition | None:
+    """Of what somebody has asked for in vain, be there a certificate or not; None once it is no news any more."""
+    at = attempt.failed_at
+    if at is None or not at <= now < at + SHOWN_FOR:
+        return None
+    if attempt.outcome == "failed":
+        sentence, advice = attempt.error or "the log says why", "Correct what it says, and ask for it again."
     else:
-        sentence = f"The request failed: {attempt.error or 'the log says why'}"
+        sentence, advice = "it was interrupted, since its node stopped", "Ask for it again."
     return Condition(
         code=Code.REQUEST_FAILED,
         tone=Tone.WARN,
-        sentence=sentence,
+        sentence=f"The last request failed: {sentence}",
         remedy=Remedy.CHANGE,
-        advice="Correct what it says, and ask for it again.",
-        until=(attempt.ended or attempt.began) + SHOWN_FOR,
+        advice=advice,
     )
 
 
@@ -287,10 +281,8 @@ def _not_installed(facts: Facts, now: datetime) -> Condition | None:
 
 
 def _request_failed(facts: Facts, now: datetime) -> Condition | None:
-    at = facts.failed_at
-    if facts.attempt is None or at is None or now >= at + SHOWN_FOR:
-        return None
-    return failed_request(facts.attempt)
+    due = facts.plan is not None and facts.plan.due <= now  # then it is tried again by itself
+    return None if facts.attempt is None or due else failed_request(facts.attempt, now)
 
 
 def _held(facts: Facts, now: datetime) -> Condition | None:

@@ -19,14 +19,14 @@ import trio
 
 from acme_manager.config.model import Config
 from acme_manager.domain.certificate import Certificate, CertificateId
-from acme_manager.domain.condition import CODES, Code, Condition, Facts, condition, failed_request
+from acme_manager.domain.condition import CODES, SHOWN_FOR, Code, Facts, condition, failed_request
 from acme_manager.domain.planning import RenewalPlan, life_of
 from acme_manager.domain.timeline import timeline
 from acme_manager.errors import CertificateNotFound
 from acme_manager.ports import Clock
 from acme_manager.services.agenda import Agenda
 from acme_manager.services.catalogue_figures import calendar_of, count_facets, take_inventory
-from acme_manager.services.catalogue_row import BATCH, COLUMNS, Row, in_order, make_row
+from acme_manager.services.catalogue_row import BATCH, COLUMNS, NEVER, Row, in_order, make_row
 from acme_manager.services.catalogue_views import CryptoInventory, Entry, Facets, Overview, Page, Query, Work
 from acme_manager.services.latest_attempts import LatestAttempts
 from acme_manager.services.plans import Plans
@@ -37,7 +37,7 @@ from acme_manager.structure import Bell
 
 _log = structlog.get_logger(__name__)
 
-_SLICE = 50  # rows made anew without letting others run
+_SLICE = 25  # rows made anew without letting others run
 _IDLE = 60.0  # seconds: how often time is looked at while nothing changes and nobody asks
 _MOST_OWNERS = 1000  # whose facets are kept
 _KEY, _AFTER_SLASH = attrgetter("key"), chr(ord("/") + 1)
@@ -103,7 +103,7 @@ class Catalogue:
             found, COLUMNS[query.sort], descending=query.descending, offset=query.offset, limit=query.limit
         )
         return Page(
-            rows=[self._entry(row, now) for row in page],
+            rows=await self._entries(page, now),
             total=len(found),
             offset=query.offset,
             limit=query.limit,
@@ -122,23 +122,26 @@ class Catalogue:
     async def overview(self, owner: str | None, *, most: int = 50, days: int = 30) -> Overview:
         """The home page, with so many certificates in each of its lists."""
         now = await self._keep_up()
-        visible, counts, wrong, calm = self._visible(owner), Counter[Code](), list[Row](), list[Row]()
+        visible, counts, wrong, following = self._visible(owner), Counter[Code](), list[Row](), list[Row]()
+        latest = NEVER  # of those that are due next, once there are enough
         for start in range(0, len(visible), BATCH):
             batch = visible[start : start + BATCH]
             counts.update([row.code for row in batch])
-            wrong += [row for row in batch if row.tone.wrong]
-            calm += [row for row in batch if not row.tone.wrong]
+            wrong += [row for row in batch if row.wrong]
+            following += [row for row in batch if row.due < latest and not row.wrong]
+            following = sorted(following, key=COLUMNS["due"])[:most]
+            if len(following) == most:
+                latest = following[-1].due
             await trio.lowlevel.checkpoint()
         urgent = await in_order(wrong, COLUMNS["condition"], limit=most)
-        following = await in_order(calm, COLUMNS["due"], limit=most)
         return Overview(
             at=now,
             total=len(visible),
             counts=_every_code(counts),
-            wrong=[self._entry(row, now) for row in urgent],
+            wrong=await self._entries(urgent, now),
             wrong_total=len(wrong),
-            requests=self._failed_requests(owner, most),
-            following=[self._entry(row, now) for row in following],
+            requests=self._failed_requests(owner, now, most),
+            following=await self._entries(following, now),
             running=self._running(owner, now),
             days=await calendar_of(visible, now, days),
         )
@@ -147,7 +150,7 @@ class Catalogue:
         """What there is."""
         now, hosts = await self._keep_up(), self._reports.hosts()
         number = sum(hosts.values()) if owner is None else hosts.get(owner, 0)
-        return await take_inventory(self._visible(owner), now, hosts=number, reported=self._is_reported)
+        return await take_inventory(self._visible(owner), now, hosts=number, reported=self._reports.certificates())
 
     def _touch(self, key: str) -> None:
         self._touched[key] = None
@@ -171,14 +174,16 @@ class Catalogue:
                 try:
                     self._refresh(key, now)
                 except Exception:  # noqa: BLE001 a record that nobody foresaw must not hide the others
-                    _log.exception("certificate can't be judged", key=key)
+                    _log.exception("certificate can't be judged, left out", key=key)
+                    self._drop(key)
             await trio.lowlevel.checkpoint()
         return now
 
     def _refresh(self, key: str, now: datetime) -> None:
         certificate = self._state.certificates.get(key)
         if certificate is None:
-            self._drop(key)
+            if self._drop(key):
+                self._attempts.forget(key)
             self._judge_request(key, now)
             return
         self._failed.discard(key)
@@ -189,24 +194,22 @@ class Catalogue:
         facts = self._facts_of(certificate, now)
         said = condition(facts, now)
         row.judge(said, facts.plan)
-        self._look_again(key, said)
+        self._look_again(key, said.until)
 
     def _judge_request(self, key: str, now: datetime) -> None:
         """What has failed and left nothing is shown for a while."""
         attempt = self._attempts.open.get(key)
-        said = failed_request(attempt) if attempt is not None and attempt.failed else None
-        if said is not None and said.until is not None and said.until > now:
-            self._failed.add(key)
-            self._look_again(key, said)
-        else:
-            self._failed.discard(key)
-            self._agenda.remove(key)
+        said = None if attempt is None else failed_request(attempt, now)
+        (self._failed.discard if said is None else self._failed.add)(key)
+        failed_at = None if attempt is None else attempt.failed_at
+        ends = () if failed_at is None else (failed_at, failed_at + SHOWN_FOR)
+        self._look_again(key, min((at for at in ends if at > now), default=None))
 
-    def _look_again(self, key: str, said: Condition) -> None:
-        if said.until is None:
+    def _look_again(self, key: str, at: datetime | None) -> None:
+        if at is None:
             self._agenda.remove(key)
         else:
-            self._agenda.put(key, said.until.timestamp())
+            self._agenda.put(key, at.timestamp())
 
     def _place(self, row: Row) -> Row:
         at = bisect_left(self._sorted, row.key, key=_KEY)
@@ -218,13 +221,13 @@ class Catalogue:
         self._version += 1
         return row
 
-    def _drop(self, key: str) -> None:
-        if self._rows.pop(key, None) is not None:
-            del self._sorted[bisect_left(self._sorted, key, key=_KEY)]
-            self._version += 1
-
-    def _is_reported(self, row: Row) -> bool:
-        return self._reports.standing(row.certificate) is not None
+    def _drop(self, key: str) -> bool:
+        """Whether there was a row."""
+        if self._rows.pop(key, None) is None:
+            return False
+        del self._sorted[bisect_left(self._sorted, key, key=_KEY)]
+        self._version += 1
+        return True
 
     def _facts_of(self, certificate: Certificate, now: datetime) -> Facts:
         key = certificate.id.key
@@ -254,6 +257,13 @@ class Catalogue:
         first = bisect_left(self._sorted, f"{owner}/", key=_KEY)
         return self._sorted[first : bisect_left(self._sorted, f"{owner}{_AFTER_SLASH}", key=_KEY)]
 
+    async def _entries(self, rows: Sequence[Row], now: datetime) -> list[Entry]:
+        found = list[Entry]()
+        for start in range(0, len(rows), _SLICE):
+            found += [self._entry(row, now) for row in rows[start : start + _SLICE]]
+            await trio.lowlevel.checkpoint()
+        return found
+
     def _entry(self, row: Row, now: datetime) -> Entry:
         facts = self._facts_of(row.certificate, now)
         return Entry(
@@ -276,10 +286,10 @@ class Catalogue:
             known = self._facets[owner] = version, await count_facets(rows)
         return known[1]
 
-    def _failed_requests(self, owner: str | None, most: int) -> list[Work]:
-        found = [work for key in self._failed if (work := self._work(key, owner)) is not None and work.attempt.failed]
+    def _failed_requests(self, owner: str | None, now: datetime, most: int) -> list[Work]:
+        found = [work for key in self._failed if (work := self._work(key, owner)) is not None]
         found.sort(key=lambda work: work.attempt.began, reverse=True)
-        return [attrs.evolve(work, condition=failed_request(work.attempt)) for work in found[:most]]
+        return [attrs.evolve(work, condition=failed_request(work.attempt, now)) for work in found[:most]]
 
     def _running(self, owner: str | None, now: datetime) -> list[Work]:
         found = [work for key in self._attempts.running if (work := self._work(key, owner)) is not None]

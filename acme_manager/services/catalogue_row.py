@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
@@ -11,12 +12,14 @@ import trio
 
 from acme_manager.config.model import IssuerConfig
 from acme_manager.domain.certificate import Certificate, split_labels
-from acme_manager.domain.condition import Code, Condition, Tone
+from acme_manager.domain.condition import Code, Condition
 from acme_manager.domain.operation import key_type_of
 from acme_manager.domain.planning import RenewalPlan, life_of
 
 BATCH = 500  # rows looked at without letting others run
+_SAMPLE, _PARTS = 2000, 64  # rows whose values are looked at before all are sorted, and how many of these are used
 NEVER = float("inf")
+_DAY = 86400.0
 _NO_LABELS: Mapping[str, str] = {}
 _SEARCHED = ("domain", "san", "name", "issuer", "issued_by", "owner", "labels", "serial", "fingerprint")
 
@@ -35,13 +38,18 @@ class Row:
     expires: float
     issued: float
     due: float = NEVER
-    code: Code = Code.FINE
-    tone: Tone = Tone.GOOD
+    code: Code = Code.UNKNOWN
+    wrong: bool = True
     urgency: int = 0
+
+    @property
+    def life(self) -> float:
+        """In days."""
+        return (self.expires - self.issued) / _DAY
 
     def judge(self, condition: Condition, plan: RenewalPlan | None) -> None:
         """Take down how it is doing."""
-        self.code, self.tone, self.urgency = condition.code, condition.tone, condition.urgency
+        self.code, self.wrong, self.urgency = condition.code, condition.tone.wrong, condition.urgency
         self.due = NEVER if plan is None else plan.due.timestamp()
 
 
@@ -71,6 +79,12 @@ def _challenge(certificate: Certificate, issuer: IssuerConfig | None) -> str:
     return ""
 
 
+def _number(text: str) -> int:
+    """The first one of `30` or `20-30`; another program may have written anything."""
+    first = text.partition("-")[0].strip()
+    return int(first) if first.isdecimal() and len(first) < 10 else -1
+
+
 COLUMNS: Mapping[str, Callable[[Row], Any]] = {
     "condition": attrgetter("urgency", "expires"),
     "domain": attrgetter("certificate.domain"),
@@ -85,6 +99,12 @@ COLUMNS: Mapping[str, Callable[[Row], Any]] = {
     "profile": attrgetter("certificate.profile"),
     "labels": attrgetter("certificate.labels"),
     "serial": attrgetter("certificate.serial"),
+    "san": attrgetter("certificate.san"),
+    "encryption": attrgetter("certificate.encryption"),
+    "bundle": attrgetter("certificate.bundle"),
+    "days": attrgetter("certificate.days"),
+    "renewal_days": lambda row: _number(row.certificate.renewal_days),
+    "renewal_date": attrgetter("certificate.renewal_date"),
     "renewal_count": attrgetter("certificate.renewal_count"),
     "updated_at": attrgetter("certificate.updated_at"),
 }
@@ -94,25 +114,26 @@ COLUMNS: Mapping[str, Callable[[Row], Any]] = {
 async def in_order(
     rows: Sequence[Row], key: Callable[[Row], Any], *, descending: bool = False, offset: int = 0, limit: int
 ) -> list[Row]:
-    """One page of the rows in order, without holding others up: small runs are sorted, then merged by pairs.
+    """One page of the rows in order, without holding others up.
 
-    No run is kept for longer than the page reaches, so that first and last pages cost little.
+    They are dealt into parts that follow on each other, between some of the values that occur, and only the parts that
+    the page lies in are sorted: the first page costs as much as any other. What is equal to one of these values has a
+    part of its own, so that parts that need sorting are small however often a value occurs.
     """
-    end = min(offset + limit, len(rows))
-    if offset >= end:
-        return []
-    if offset > len(rows) - end:  # nearer to the last page than to the first
-        turned = await in_order(rows[::-1], key, descending=not descending, offset=len(rows) - end, limit=end - offset)
-        return turned[::-1]
-    runs: list[list[Row]] = []
+    sample = sorted({key(row) for row in rows[:: len(rows) // _SAMPLE + 1]})
+    pivots = sample[:: len(sample) // _PARTS + 1]
+    parts: list[list[Row]] = [[] for _ in range(2 * len(pivots) + 1)]
     for start in range(0, len(rows), BATCH):
-        runs.append(sorted(rows[start : start + BATCH], key=key, reverse=descending)[:end])
+        for row in rows[start : start + BATCH]:
+            value = key(row)
+            parts[bisect_left(pivots, value) + bisect_right(pivots, value)].append(row)
         await trio.lowlevel.checkpoint()
-    while len(runs) > 1:
-        merged = []
-        for pair in range(0, len(runs), 2):
-            both = [row for run in runs[pair : pair + 2] for row in run]
-            merged.append(sorted(both, key=key, reverse=descending)[:end])
+    page: list[Row] = []
+    for number in reversed(range(len(parts))) if descending else range(len(parts)):
+        part = parts[number]
+        if offset < len(part) and len(page) < limit:
+            ordered = part if number % 2 else sorted(part, key=key, reverse=descending)
+            page += ordered[offset : offset + limit - len(page)]
             await trio.lowlevel.checkpoint()
-        runs = merged
-    return runs[0][offset:end]
+        offset = max(0, offset - len(part))
+    return page

@@ -36,6 +36,11 @@ class LatestAttempts:
         """Those that go on, or were cut off with their node; by the certificate's key."""
         return MappingProxyType(self._running)
 
+    def forget(self, key: str) -> None:
+        """What has failed is of no interest once its certificate has been removed on purpose."""
+        if key not in self._running:
+            self.open.remove(key)
+
     def _changed(self, key: str, value: bytes | None) -> None:
         key, attempt = key.removeprefix(PREFIX), _read(key, value)
         self._running.pop(key, None)
@@ -55,4 +60,4 @@ def _read(key: str, value: bytes | None) -> Attempt | None:
     except (ValueError, TypeError, KeyError) as error:  # a node of another version wrote it
         _log.warning("attempt in the shared map can't be read, left out", key=key, error=str(error))
         return None
-    return attempt if attempt is not None and (attempt.running or attempt.failed) else None
+    return attempt if attempt is not None and attempt.failed_at is not None else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -95,6 +95,10 @@ class Reports:
     def hosts(self) -> Mapping[str, int]:
         """How many hosts report, by owner."""
         return self._hosts
+
+    def certificates(self) -> Collection[str]:
+        """The keys of all certificates that a host reports; a view."""
+        return self._installed.keys()
 
     def standing(self, certificate: Certificate) -> Standing | None:
         """How the hosts of a certificate are doing; None when none reports it."""
