@@ -10,6 +10,7 @@ import attrs
 from acme_manager.adapters import Ground, keyring
 from acme_manager.api.cluster import check_ring, describe_ring
 from acme_manager.issuance.metrics import IssuanceMetrics
+from acme_manager.oidc.provider import OpenIdProviders
 from acme_manager.ring.cluster import Ring
 from acme_manager.services.asking import Asking
 from acme_manager.services.attempts import Attempts
@@ -172,6 +173,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         plans=plans,
         tokens=tokens,
         sessions=sessions,
+        oidc=OpenIdProviders(clock),
         cleanup=cleanup,
         operations=operations,
         challenges=HttpChallenges(ring, ring.leads),

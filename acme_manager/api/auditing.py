@@ -32,8 +32,8 @@ ACTIONS: Mapping[str, str] = {
     "operations.abort": "operation.abort",
     "resync.resync": "storage.resync",
     "cluster.forget": "ring.forget",
-    "login.login": "login",
-    "login.logout": "logout",
+    "ui_login.login": "login",
+    "ui_login.logout": "logout",
 }
 """The endpoint of each route that changes something, and what the log calls that; ApiRequest.action goes before it."""
 

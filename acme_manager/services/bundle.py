@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 from prometheus_client import CollectorRegistry
 
+from acme_manager.oidc.provider import OpenIdProviders
 from acme_manager.ports import Clock, Cluster
 from acme_manager.services.attempts import Attempts
 from acme_manager.services.audit import Audit
@@ -45,6 +46,7 @@ class Services:
     plans: Plans
     tokens: Tokens
     sessions: Sessions
+    oidc: OpenIdProviders
     cleanup: Cleanup
     operations: Operations
     challenges: HttpChallenges

@@ -10,7 +10,9 @@ import hashlib
 import hmac
 import json
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 import trio
@@ -68,17 +70,30 @@ class Sessions:
 
     async def seal(self, session: Session) -> str:
         """The session as a cookie's value. Raises StorageUnavailable, StorageDenied."""
-        text = json.dumps(session_to_json(session), separators=(",", ":"))
+        return await self.seal_record(session_to_json(session))
+
+    async def seal_record(self, record: Mapping[str, Any]) -> str:
+        """Anything that a browser is to bring back as it was. Raises StorageUnavailable, StorageDenied."""
+        text = json.dumps(record, separators=(",", ":"))
         return Fernet(await self._sealing_key()).encrypt(text.encode()).decode()
 
-    async def open(self, cookie: str) -> Session | None:
-        """The session in a cookie; None when it has ended, or is none of ours. Raises as `seal` does."""
+    async def open_record(self, cookie: str) -> Mapping[str, Any] | None:
+        """What `seal_record` has sealed; None for what it has not. Raises as that does."""
         if not cookie or len(cookie) > _LONGEST_COOKIE:
             return None
         key = await self._sealing_key()
         try:
-            session = session_from_json(json.loads(Fernet(key).decrypt(cookie.encode())))
+            record = json.loads(Fernet(key).decrypt(cookie.encode()))
         except (InvalidToken, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+    async def open(self, cookie: str) -> Session | None:
+        """The session in a cookie; None when it has ended, or is none of ours. Raises as `seal` does."""
+        record = await self.open_record(cookie)
+        try:
+            session = session_from_json(record or {})
+        except ValueError:
             return None
         if is_over(session, self._ground_of(session), self._clock.now()):
             return None

@@ -81,6 +81,7 @@ def submitted(
                 forwarder = cast("Forwarder", current_app.extensions[EXTENSION])
                 return await forwarder.serve(current_request(), work)
             except (AcmeManagerError, trio.TooSlowError) as error:
+                current_request().failure = str(error)
                 if again is None or isinstance(error, NotAuthenticated):
                     raise
                 return await again(viewer, form, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from typing import cast
 
 import structlog
@@ -27,6 +28,7 @@ routes = Blueprint("ui_login", __name__, url_prefix="/ui")
 _BEFORE = "acme_manager_login"  # cookie of a browser that has not logged in yet: it ties the form to the browser
 _EXTENSION = "acme_manager_logins"
 _PAGE = re.compile(r"(\./|[a-z][a-z-]*)?(\?[^#\s\\]*)?")  # of ours: no path, no host
+_PATIENCE = 2.0  # seconds for the provider to say where one logs out
 _MARK = re.compile(r"[\w-]{20,64}")
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +54,7 @@ def logins() -> Logins:
 async def login_page() -> Response:
     """Ask for the key or the token."""
     request = current_request()
-    return await _ask(own_page(request.args.get("next", "")), ended="ended" in request.args)
+    return await ask_again(own_page(request.args.get("next", "")), ended="ended" in request.args)
 
 
 @routes.post("/login")
@@ -66,7 +68,7 @@ async def login() -> Response:
         session = _session_of(form)
     except AcmeManagerError as error:
         note_failure(error)
-        return await _ask(target, error)
+        return await ask_again(target, error)
     return await enter(session, target)
 
 
@@ -124,6 +126,7 @@ def check_throttle() -> None:
 
 def note_failure(error: AcmeManagerError) -> None:
     """Count a log-in that failed, against whoever tried if it was their fault."""
+    current_request().failure = str(error)
     logins().outcomes.labels("throttled" if isinstance(error, RateLimited) else "refused").inc()
     if isinstance(error, NotAuthenticated | FormRefused):
         logins().throttle.failed(*_source(), trio.current_time())
@@ -141,7 +144,8 @@ def _session_of(form: Form) -> Session:
     return services().sessions.with_token(secret)
 
 
-async def _ask(target: str, error: AcmeManagerError | None = None, *, ended: bool = False) -> Response:
+async def ask_again(target: str, error: AcmeManagerError | None = None, *, ended: bool = False) -> Response:
+    """The log-in page, with what went wrong."""
     mark = current_request().cookies.get(_BEFORE, "")
     if not _MARK.fullmatch(mark):
         mark = secrets.token_urlsafe(24)
@@ -158,6 +162,7 @@ async def _ask(target: str, error: AcmeManagerError | None = None, *, ended: boo
         error=told(error) if error else None,
         ended=ended,
         oidc=(oidc.label or "OpenID Connect") if oidc else "",
+        provider_logout=await provider_logout() if ended else None,
     )
     if isinstance(error, RateLimited):
         response.headers["Retry-After"] = str(int(error.retry_after) + 1)
@@ -167,6 +172,17 @@ async def _ask(target: str, error: AcmeManagerError | None = None, *, ended: boo
 
 async def _form_token(mark: str) -> str:
     return await services().sessions.form_token(f"login {mark}") if _MARK.fullmatch(mark) else ""
+
+
+async def provider_logout() -> str | None:
+    """Where to end the session at the provider too. A link and no redirect: forms lead nowhere else (CSP)."""
+    ui, environ = services().settings.config.ui, services().settings.environ
+    if ui.oidc is None:
+        return None
+    with trio.move_on_after(_PATIENCE):
+        with suppress(AcmeManagerError):
+            return await services().oidc.of(ui.oidc, environ).logout_url(f"{ui.external_url}/ui/login")
+    return None
 
 
 def _source() -> tuple[str, str]:

@@ -10,11 +10,25 @@ from acme_manager.api.app import Api, ApiSettings, build_app
 from acme_manager.api.forward import Forwarder
 from acme_manager.api.request import current_request
 from acme_manager.services.bundle import Services
-from acme_manager.web import assets, home, live, login
+from acme_manager.web import (
+    assets,
+    certificates,
+    home,
+    live,
+    login,
+    login_oidc,
+)
 from acme_manager.web.login import Logins
 from acme_manager.web.page import problem_page, wants_json
 
-PAGES: tuple[Blueprint, ...] = (assets.routes, live.routes, login.routes, home.routes)
+PAGES: tuple[Blueprint, ...] = (
+    assets.routes,
+    live.routes,
+    login.routes,
+    login_oidc.routes,
+    home.routes,
+    certificates.routes,
+)
 
 
 def build_site(services: Services, settings: ApiSettings, forwarder: Forwarder) -> QuartTrio:

@@ -16,6 +16,7 @@ from acme_manager.api.forward import Waits, open_forwarder
 from acme_manager.config.model import Flags
 from acme_manager.dns.descriptions import Descriptions
 from acme_manager.domain.token import Scope, Token, bearer_value, hash_secret
+from acme_manager.oidc.provider import OpenIdProviders
 from acme_manager.services.bundle import Services
 from acme_manager.services.catalogue import Catalogue
 from acme_manager.services.changes import Changes
@@ -85,6 +86,7 @@ async def open_api(
                     settings=settings_now,
                     clock=FixedClock(),
                 ),
+                "oidc": OpenIdProviders(FixedClock()),
                 "signals": signals,
                 "settings": settings_now,
                 "cleanup": cleanup_of(opened, FixedClock()),
