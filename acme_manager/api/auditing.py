@@ -32,6 +32,9 @@ ACTIONS: Mapping[str, str] = {
     "operations.abort": "operation.abort",
     "resync.resync": "storage.resync",
     "cluster.forget": "ring.forget",
+    "ui_tokens.create": "token.create",
+    "ui_tokens.replace": "token.replace",
+    "ui_tokens.revoke": "token.revoke",
     "ui_login.login": "login",
     "ui_login.logout": "logout",
 }

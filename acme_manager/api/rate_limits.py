@@ -29,10 +29,11 @@ async def rate_limits() -> Response:
     else:
         owner = require_token().username
     now = services().clock.now()
-    return answer([_shown(usage, now) for usage in services().rate_limits.list(owner)])
+    return answer([usage_record(usage, now) for usage in services().rate_limits.list(owner)])
 
 
-def _shown(usage: Usage, now: datetime) -> dict[str, Any]:
+def usage_record(usage: Usage, now: datetime) -> dict[str, Any]:
+    """In the members of the Go original."""
     return {
         "Owner": usage.owner,
         "Issuer": usage.issuer,

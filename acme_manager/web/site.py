@@ -17,6 +17,8 @@ from acme_manager.web import (
     live,
     login,
     login_oidc,
+    rate_limits,
+    tokens,
 )
 from acme_manager.web.login import Logins
 from acme_manager.web.page import problem_page, wants_json
@@ -27,6 +29,8 @@ PAGES: tuple[Blueprint, ...] = (
     login.routes,
     login_oidc.routes,
     home.routes,
+    tokens.routes,
+    rate_limits.routes,
     certificates.routes,
 )
 
