@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import idna
 from markupsafe import Markup
 
 from acme_manager.domain.certificate import Certificate, CertificateId
@@ -108,12 +109,27 @@ def title_of(one: Certificate | CertificateId) -> str:
     return one.name or one.domain
 
 
+def unicode_name(name: str) -> str:
+    """A name as people read it, `müller.example` for `xn--mller-kva.example`; as it is where that can't be told."""
+    try:
+        star, rest = ("*.", name[2:]) if name.startswith("*.") else ("", name)
+        return star + idna.decode(rest, uts46=True) if "xn--" in rest else name
+    except UnicodeError:
+        return name
+
+
+def split_names(san: str) -> list[str]:
+    """The names of a comma-separated list."""
+    return [name for part in san.split(",") if (name := part.strip())]
+
+
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "instant": instant, "span": span, "size": size, "fingerprint": fingerprint, "title_of": title_of, "moment": moment,
+    "unicode": unicode_name, "split_names": split_names,
 }  # fmt: skip
 GLOBALS: Mapping[str, Callable[..., Any]] = {
     "relative": relative, "count": count, "address": address, "of_certificate": of_certificate,

@@ -28,6 +28,7 @@
   function equip(root) {
     localize(root);
     for (const button of root.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+    for (const box of root.querySelectorAll("[data-all]")) box.hidden = false;
   }
 
   document.addEventListener("click", async (event) => {
@@ -37,6 +38,13 @@
     const label = button.textContent;
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = label; }, 1500);
+  });
+
+  // `<input type="checkbox" data-all="name">` stands for all boxes of that name in its form.
+  document.addEventListener("change", (event) => {
+    const name = event.target.dataset.all;
+    if (!name) return;
+    for (const box of event.target.form.querySelectorAll(`input[name="${name}"]`)) box.checked = event.target.checked;
   });
 
   document.addEventListener("click", (event) => {
@@ -138,6 +146,10 @@
       for (const details of old.querySelectorAll("details[id][open]")) {
         const same = next.querySelector(`#${CSS.escape(details.id)}`);
         if (same) same.open = true;
+      }
+      for (const box of old.querySelectorAll("input[type=checkbox][id]:checked")) {
+        const same = next.querySelector(`#${CSS.escape(box.id)}`);
+        if (same) same.checked = true;
       }
       const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
       old.replaceWith(document.adoptNode(next));
