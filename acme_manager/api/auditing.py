@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping
 
+import structlog
 from quart import Response
 
 from acme_manager.api.relay import HOP
@@ -14,6 +15,8 @@ from acme_manager.domain.token import split_bearer
 from acme_manager.errors import NotAuthenticated
 from acme_manager.ports import Cluster
 from acme_manager.services.bundle import Services
+
+_log = structlog.get_logger(__name__)
 
 ACTIONS: Mapping[str, str] = {
     "certificates.create_certificate": "certificate.request",
@@ -49,7 +52,14 @@ _MARK = "[a credential]"
 
 
 def note_request(services: Services, request: ApiRequest, response: Response | None) -> None:
-    """Note a request that has been served here, or refused. Without a response its caller hung up."""
+    """Note a request that has been served here, or refused. Without a response its caller hung up. It never raises."""
+    try:
+        _note(services, request, response)
+    except Exception:  # noqa: BLE001 the request has been served: its answer must not suffer
+        _log.exception("request not noted in the audit log", request_id=request.request_id)
+
+
+def _note(services: Services, request: ApiRequest, response: Response | None) -> None:
     action = _action(request)
     if not action or request.passed_to or not (request.actor or services.cluster.leads()):
         return  # the node that it was passed on to notes it; where nobody leads nothing has been done

@@ -197,6 +197,16 @@ async def test_the_leader_notes_where_a_request_came_from_before_it_was_passed_o
         ], "a stranger's word counts for nothing"
 
 
+async def test_a_request_is_answered_even_when_it_can_not_be_noted() -> None:
+    async with open_audited() as api:
+        api.world.cluster.members = None  # type: ignore[assignment, method-assign]
+        headers = api.token() | {"X-Acme-Manager-Hop": "node", "X-Forwarded-For": "192.0.2.1"}
+        with structlog.testing.capture_logs() as logged:
+            made = await api.client.post("/api/v1/certificate", json=BODY, headers=headers)
+        assert made.status_code == 201
+        assert any("not noted in the audit log" in line["event"] for line in logged)
+
+
 async def test_where_nobody_leads_a_refused_write_is_no_entry() -> None:
     async with open_api() as api:
         api.world.cluster.leading = False
