@@ -83,6 +83,7 @@ async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Runnin
             node.services.changes.following(),
             node.services.signals.following(),
             node.services.reports.following(),
+            node.services.fetches.following(),
             node.services.catalogue.following(),
             node.services.progress.watched_by(_log_step),
         ):

@@ -28,6 +28,7 @@ from acme_manager.services.cleanup_notes import CleanupNotes
 from acme_manager.services.cleanup_survey import Survey, rules_of
 from acme_manager.services.counters import Counters
 from acme_manager.services.fallback import Fallback
+from acme_manager.services.fetches import Fetches
 from acme_manager.services.health import Findings, Health, in_time
 from acme_manager.services.hooks import Hooks
 from acme_manager.services.inventory import Inventory
@@ -92,7 +93,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     solvers.secrets.storage = storage
     attempts = Attempts(ring, progress, clock)
     counters, reports = Counters(ring, state, progress, clock), Reports(ring, clock)
-    passes = Passes(ring, ring, clock)
+    passes, fetches = Passes(ring, ring, clock), Fetches(ring, ring, state, clock)
     budgets = Budgets(settings, ring, clock)
     BudgetCollector.on(registry, budgets)
     issuing = Issuing(
@@ -199,6 +200,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         signals=Signals(state, ring, ring, findings),
         reports=reports,
         passes=passes,
+        fetches=fetches,
         counters=counters,
         inventory=Inventory(state, counters, plans, reports, clock),
         catalogue=Catalogue(
@@ -255,12 +257,13 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
     parts = (solvers, described, keeper, ring_keys, storage)  # a login is the last that is tried
     watcher = ConfigWatcher(settings, ground.sources.read, parts, registry, ground.hangup, audit)
     health = IssuerHealth(issuers, findings)
-    upkeep = MapUpkeep(ring, rate_limits, counters, attempts, reports, sessions, passes)
+    upkeep = MapUpkeep(ring, rate_limits, counters, attempts, reports, sessions, passes, fetches)
     workers: list[Callable[[], Awaitable[None]]] = [
         counters.run,
         services.catalogue.run,
         services.signals.run,
         passes.run,
+        fetches.run,
         ground.descriptions.run,
         every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
         every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry, audit).look, metrics),

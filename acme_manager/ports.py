@@ -339,6 +339,13 @@ class Cluster(Protocol):
         """Numbers about this node's part in the cluster, by name: size of the map, length of queues, counters."""
         ...
 
+    def put_fact(self, name: str, value: bytes) -> None:
+        """Say something about this node, which every node finds in the shared map as `member/<its name>/<name>`.
+
+        Any node may at any time, whoever leads. It is taken back when the node leaves.
+        """
+        ...
+
     def forget(self, name: str) -> None:
         """Give a dead member up: it is no voter any more. Raises NotFound, and Conflict for one that is alive."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 from quart import Blueprint, Response
 
+from acme_manager.api.auditing import where_from
 from acme_manager.api.auth import require_token
 from acme_manager.api.decoding import read_body
 from acme_manager.api.encoding import answer
@@ -150,6 +151,11 @@ async def _read(issuer: str, domain: str, name: str) -> Response:
     _note_names(issuer, domain, name)
     caller = require_token(Scope.READ)
     stored = await services().certificates.get(CertificateId(caller.username, issuer, domain, name))
+    request = current_request()
+    address, _ = where_from(request, services().cluster)
+    services().fetches.note(
+        stored.certificate.id, by=request.actor, address=address, user_agent=request.headers.get("User-Agent", "")
+    )
     return _certificate(stored, caller, 200)
 
 

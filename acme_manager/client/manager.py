@@ -18,6 +18,7 @@ import httpx
 import structlog
 import trio
 
+from acme_manager import __version__
 from acme_manager.client.model import Listed
 from acme_manager.domain.certificate import (
     Certificate,
@@ -32,6 +33,7 @@ _log = structlog.get_logger(__name__)
 
 READ_TIMEOUT = 60.0  # seconds for a request that the server answers by itself
 _CONNECT_TIMEOUT = 10.0
+_WHO = {"User-Agent": f"acme-manager-client/{__version__}"}
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -226,7 +228,7 @@ async def open_manager(
     access: Access, retries: Retries, preference: Preference | None = None
 ) -> AsyncIterator[Manager]:
     """The API for the length of a block; a `preference` outlives it."""
-    async with httpx.AsyncClient(verify=access.verify, follow_redirects=False) as client:
+    async with httpx.AsyncClient(verify=access.verify, follow_redirects=False, headers=_WHO) as client:
         yield Manager(access, retries, client, preference)
 
 

@@ -52,6 +52,9 @@ class Alone:
     def _write(self, key: str, value: bytes | None) -> None:
         if not self.leading:
             raise self.why_not()
+        self._set(key, value)
+
+    def _set(self, key: str, value: bytes | None) -> None:
         self._writes += 1
         if value is None:
             self._entries.pop(key, None)
@@ -96,6 +99,10 @@ class Alone:
     def statistics(self) -> Mapping[str, Any]:
         """See ports.Cluster."""
         return {"entries": len(self._entries), "writes": self._writes}
+
+    def put_fact(self, name: str, value: bytes) -> None:
+        """See ports.Cluster."""
+        self._set(f"member/{self.name}/{name}", value)
 
     def forget(self, name: str) -> None:
         """See ports.Cluster."""

@@ -65,7 +65,7 @@ class Ring:
         return self._node.replica.watch(prefix, changed)
 
     def put_fact(self, name: str, value: bytes) -> None:
-        """Say something about this node, under `member/<its name>/<name>`. Any node may do so at any time."""
+        """See ports.Cluster."""
         self._node.replica.put_fact(name, value)
 
     def stamp(self) -> str:

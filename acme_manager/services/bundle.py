@@ -18,6 +18,7 @@ from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.changes import Changes
 from acme_manager.services.cleanup import Cleanup
 from acme_manager.services.counters import Counters
+from acme_manager.services.fetches import Fetches
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_findings import IssuerFindings
@@ -63,6 +64,7 @@ class Services:
     signals: Signals
     reports: Reports
     passes: Passes
+    fetches: Fetches
     counters: Counters
     inventory: Inventory
     catalogue: Catalogue

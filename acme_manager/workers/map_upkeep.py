@@ -1,4 +1,4 @@
-"""What the leader removes from the shared map when its time is over: rate limits, counts, attempts, reports, rounds."""
+"""What the leader removes from the shared map when its time is over: rate limits, counts, attempts and more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import attrs
 from acme_manager.ports import Cluster
 from acme_manager.services.attempts import Attempts
 from acme_manager.services.counters import Counters
+from acme_manager.services.fetches import Fetches
 from acme_manager.services.passes import Passes
 from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reports import Reports
@@ -24,6 +25,7 @@ class MapUpkeep:
     reports: Reports
     sessions: Sessions
     passes: Passes
+    fetches: Fetches
 
     async def look(self) -> None:
         """One round. Raises NotLeader, NoQuorum."""
@@ -34,3 +36,4 @@ class MapUpkeep:
             self.reports.forget_old()
             self.sessions.forget_ended()
             self.passes.forget_old()
+            await self.fetches.forget_old()

@@ -20,6 +20,7 @@ from acme_manager.oidc.provider import OpenIdProviders
 from acme_manager.services.bundle import Services
 from acme_manager.services.catalogue import Catalogue
 from acme_manager.services.changes import Changes
+from acme_manager.services.fetches import Fetches
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.latest_attempts import LatestAttempts
@@ -104,6 +105,7 @@ async def open_api(
                 "changes": changes,
                 "reports": reports,
                 "passes": passes(opened.cluster),
+                "fetches": Fetches(opened.cluster, opened.cluster, opened.state, FixedClock()),
                 "counters": opened.counters,
                 "inventory": Inventory(opened.state, opened.counters, plans, reports, FixedClock()),
                 "catalogue": Catalogue(
