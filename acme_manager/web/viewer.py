@@ -86,6 +86,8 @@ async def find_viewer() -> Viewer:
 async def require_administrator() -> Viewer:
     """Raises NotAuthenticated, AdministratorsOnly."""
     viewer = await find_viewer()
+    if viewer.public:
+        raise NotAuthenticated("log in first: with the API key")
     if not viewer.admin:
         raise AdministratorsOnly
     return viewer

@@ -145,6 +145,10 @@ class Browser:
         assert (await self.submit(page.form("login"), secret=secret)).goes_to == "./"
         return self
 
+    def cookie(self, name: str) -> str:
+        """The value that it has been given."""
+        return next(str(one.value) for one in self._client.cookie_jar if one.name == name)
+
     async def get(self, address: str = "", **headers: str) -> Page:
         """A page by its relative address."""
         return await self._answer(await self._client.get(f"/ui/{address.removeprefix('./')}", headers=headers))
