@@ -52,7 +52,7 @@ def attempt_from_json(record: Mapping[str, Any]) -> Attempt:
             **{name: str(record.get(name, "")) for name in ("reason", "issuer", "error", "problem")},
             steps=tuple((str(step["step"]), _instant(step["at"])) for step in record.get("steps", ())),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"no attempt: {error!r}") from error
 
 

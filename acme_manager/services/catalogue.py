@@ -7,7 +7,7 @@ when the time has come at which its condition becomes another one; never because
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -65,7 +65,7 @@ class Catalogue:
         self._rows: dict[str, Row] = {}
         self._sorted: list[Row] = []  # by key
         self._failed: set[str] = set()  # keys of failed requests for what there is not
-        self._touched: OrderedDict[str, None] = OrderedDict()
+        self._touched: dict[str, None] = {}
         self._agenda = Agenda()  # when conditions change by themselves
         self._bell = Bell()
         self._version = 0  # of what facets are made of
@@ -79,7 +79,7 @@ class Catalogue:
                 stack.enter_context(watched.watched_by(self._touch))
             stack.enter_context(self._state.operations.watched_by(lambda _id: self._touch_all()))
             stack.enter_context(self._attempts.following())
-            self._touch_all()
+            self._touched |= dict.fromkeys(key for key, _ in self._state.certificates.items())
             yield
 
     async def run(self) -> None:
@@ -157,7 +157,7 @@ class Catalogue:
         self._bell.ring()
 
     def _touch_all(self) -> None:
-        self._touched.update(dict.fromkeys(key for key, _ in self._state.certificates.items()))
+        self._touched |= dict.fromkeys(self._rows)
         self._bell.ring()
 
     async def _keep_up(self) -> datetime:
@@ -167,10 +167,10 @@ class Catalogue:
             self._config = self._settings.config
             self._touch_all()
         now = self._clock.now()
-        self._touched.update(dict.fromkeys(self._agenda.pop_due(now.timestamp())))
+        self._touched |= dict.fromkeys(self._agenda.pop_due(now.timestamp()))
         while self._touched:
             for _ in range(min(_SLICE, len(self._touched))):
-                key, _nothing = self._touched.popitem(last=False)
+                key, _nothing = self._touched.popitem()
                 try:
                     self._refresh(key, now)
                 except Exception:  # noqa: BLE001 a record that nobody foresaw must not hide the others

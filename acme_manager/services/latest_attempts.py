@@ -57,7 +57,7 @@ def _read(key: str, value: bytes | None) -> Attempt | None:
     try:
         found = json.loads(value or b"[]")
         attempt = attempt_from_json(found[0]) if found else None
-    except (ValueError, TypeError, KeyError) as error:  # a node of another version wrote it
+    except (ValueError, LookupError, TypeError) as error:  # a node of another version wrote it
         _log.warning("attempt in the shared map can't be read, left out", key=key, error=str(error))
         return None
     return attempt if attempt is not None and attempt.failed_at is not None else None
