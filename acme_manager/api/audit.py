@@ -16,6 +16,7 @@ from acme_manager.api.schemas import AuditAnswer, AuditQuery, AuditVerdict, Audi
 from acme_manager.domain.audit import Entry, Query, entry_to_json
 from acme_manager.domain.operation import instant_of
 from acme_manager.errors import InvalidRequest
+from acme_manager.services.audit_search import Found
 
 routes = Blueprint("audit", __name__, url_prefix="/api/v1/audit")
 
@@ -29,15 +30,24 @@ async def search_audit() -> Response:
 
     Also while storage is away: then there are the newest thousand entries. Any node answers.
     """
-    owner, args = _owner(), current_request().args
-    query = Query(
+    query, limit = asked_for(_owner()), _number("limit", _USUAL, _MOST)
+    found = await services().audit.search(query, limit=limit, before=current_request().args.get("cursor", ""))
+    return answer(found_record(found))
+
+
+def asked_for(owner: str | None) -> Query:
+    """What the query string at hand looks for, in the entries of an owner or in all. Raises InvalidRequest."""
+    args = current_request().args
+    return Query(
         **{name: args.get(name, "") for name in ("q", "action", "actor", "object")},
         owner=owner,
         since=instant_of(args.get("since", ""), "since"),
         until=instant_of(args.get("until", ""), "until"),
     )
-    limit = _number("limit", _USUAL, _MOST)
-    found = await services().audit.search(query, limit=limit, before=args.get("cursor", ""))
+
+
+def found_record(found: Found) -> dict[str, Any]:
+    """A page of entries as JSON."""
     record = {
         "entries": [_shown(one) for one in found.entries],
         "complete": found.complete,
@@ -45,7 +55,7 @@ async def search_audit() -> Response:
         "back_to": _instant(found.back_to) if found.back_to else "",
         "trouble": found.trouble,
     }
-    return answer({name: value for name, value in record.items() if value != ""})
+    return {name: value for name, value in record.items() if value != ""}
 
 
 @routes.get("/verify")

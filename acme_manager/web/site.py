@@ -12,7 +12,10 @@ from acme_manager.api.request import current_request
 from acme_manager.services.bundle import Services
 from acme_manager.web import (
     assets,
+    audit,
+    certificate,
     certificates,
+    downloads,
     home,
     live,
     login,
@@ -30,8 +33,11 @@ PAGES: tuple[Blueprint, ...] = (
     login_oidc.routes,
     home.routes,
     tokens.routes,
+    audit.routes,
     rate_limits.routes,
     certificates.routes,
+    certificate.routes,
+    downloads.routes,
 )
 
 
