@@ -12,6 +12,7 @@ import trio
 
 from tests.bench.agents import bench_agents
 from tests.bench.api import bench_api
+from tests.bench.catalogue import bench_catalogue
 from tests.bench.contenders import CONTENDERS
 from tests.bench.failover import bench_failover
 from tests.bench.fleet import bench_fleet
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["issue", "api", "ring", "failover", "renewals", "fleet", "plugins", "agents", "all"],
+        choices=["issue", "api", "ring", "failover", "renewals", "catalogue", "fleet", "plugins", "agents", "all"],
         default="all",
     )
     parser.add_argument("--rounds", type=_count, help="default 3; failover: kills, default 50")
@@ -68,6 +69,8 @@ def main(arguments: list[str]) -> int:
             trio.run(bench_plugins, rounds)
         if given.what in {"renewals", "all"}:
             trio.run(bench_renewals, 100_000, 20)
+        if given.what in {"catalogue", "all"}:
+            trio.run(bench_catalogue, 50_000, 5)
         if given.what in {"fleet", "all"}:
             trio.run(bench_fleet, given.fleet, rounds)
         if given.what in {"agents", "all"}:
