@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "CURL_CA_BUNDL
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
+# Either ends the run with a report, so that one that hangs says where. A shell's background job is told to ignore the
+# first, and so would be all that the tests start; a handler is not passed on.
+for _number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(_number, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True)
 def silent_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +39,13 @@ def silent_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith(_FOREIGN) or name.upper() in _PROXIES:
             monkeypatch.delenv(name)
+
+
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, call: pytest.CallInfo[object]) -> None:
+    """End the run where somebody has interrupted it: out of Trio that comes in a group, as the failure of one test."""
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt):
+        node.session.shouldstop = "interrupted"
 
 
 @pytest.hookimpl(trylast=True)
