@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlencode, urlsplit, urlunsplit
 
 import attrs
 import httpx
@@ -74,8 +74,8 @@ class OpenIdProvider:
         issuer, client_id = self.config.issuer_url, self.config.client_id
         check_claims(claims, issuer=issuer, client_id=client_id, nonce=nonce, at=self._clock.now())
         wanted = {self.config.username_claim, self.config.groups_claim}
-        if wanted - claims.keys() and metadata.userinfo_endpoint and isinstance(tokens.get("access_token"), str):
-            more = await self._userinfo(metadata.userinfo_endpoint, tokens["access_token"], claims["sub"])
+        if wanted - claims.keys() and metadata.userinfo_endpoint:
+            more = await self._userinfo(metadata.userinfo_endpoint, tokens.get("access_token"), claims["sub"])
             claims = {**more, **claims}
         return identity_in(claims, self.config)
 
@@ -116,15 +116,17 @@ class OpenIdProvider:
     async def _verified(self, metadata: Metadata, token: str) -> Mapping[str, Any]:
         try:
             return signed_claims(token, await self._read_keys(metadata))
-        except UnknownKey:
-            self._keys = None  # the provider may have a new one
+        except (UnknownKey, LoginFailed):
+            self._keys = None  # the provider may have new ones, and not all have names
         try:
             return signed_claims(token, await self._read_keys(metadata))
         except UnknownKey:
             raise LoginFailed("the ID token is signed with a key that the provider does not publish") from None
 
-    async def _userinfo(self, url: str, access_token: str, subject: str) -> Mapping[str, Any]:
+    async def _userinfo(self, url: str, access_token: object, subject: str) -> Mapping[str, Any]:
         """Core 1.0 section 5.3; what it says is about the same person or about nobody (5.3.4)."""
+        if not (isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()):
+            raise LoginFailed("the provider sent no usable access token, without which it tells no more of you")
         answer = await self._transport.get(url, access_token)
         if answer.status >= 300:
             raise LoginFailed(f"the provider does not tell more of you (userinfo: status {answer.status})")
@@ -190,7 +192,8 @@ def _found(answer: Answer, url: str) -> Mapping[str, Any]:
 
 def _with(url: str, **query: str) -> str:
     """The URL with more in its query; what it has there of its own stays."""
-    return str(httpx.URL(url).copy_merge_params(query))
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(query))))))
 
 
 def _basic(client_id: str, secret: str) -> str:

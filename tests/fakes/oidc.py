@@ -138,7 +138,7 @@ class FakeProvider(httpx.AsyncBaseTransport):
             **self.claims,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
-        header = {"alg": self.alg, "kid": self.key.kid, **self.header}
+        header = {"alg": self.alg, **({"kid": self.key.kid} if self.key.kid else {}), **self.header}
         registry = JWSRegistry(algorithms=[self.alg], strict_check_header=False)
         return jwt.encode(header, claims, self.key, registry=registry)
 

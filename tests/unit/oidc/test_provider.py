@@ -196,6 +196,13 @@ async def test_a_key_that_is_new_is_fetched_at_once(bench: Bench) -> None:
     assert len(bench.fake.asked("keys")) == 2
 
 
+async def test_a_new_key_is_noticed_where_keys_have_no_names(bench: Bench) -> None:
+    bench.fake.key = ECKey.generate_key("P-256")
+    await bench.log_in()
+    bench.fake.key = ECKey.generate_key("P-256")
+    assert (await bench.log_in()).username == "alice"
+
+
 async def test_a_key_that_is_not_published_is_looked_for_once(bench: Bench) -> None:
     bench.fake.published = [ECKey.generate_key("P-256", {"kid": "other"})]
     with pytest.raises(LoginFailed, match="signed with a key that the provider does not publish"):
@@ -289,6 +296,15 @@ async def test_a_key_that_is_too_short_or_not_for_signatures_counts_for_nothing(
     for key, published in ((short, short), (long, for_encryption)):
         with pytest.raises(LoginFailed, match="a key that the provider does not publish"):
             await Bench(FakeProvider(key=key, alg="RS256", published=[published])).log_in()
+
+
+@pytest.mark.parametrize("access_token", [None, 5, "ä", "a\r\nb"])
+async def test_an_access_token_that_no_header_can_carry_is_not_used(bench: Bench, access_token: object) -> None:
+    bench.fake.claims = {"groups": None}
+    body = {"id_token": bench.fake.id_token(bench.attempt.nonce), "access_token": access_token}
+    bench.fake.answers["token"] = httpx.Response(200, json=body)
+    with pytest.raises(LoginFailed, match="no usable access token"):
+        await bench.log_in()
 
 
 async def test_an_address_that_nobody_has_verified_is_no_name() -> None:
