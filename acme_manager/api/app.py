@@ -29,6 +29,7 @@ from acme_manager.api import (
     swagger,
     system,
     tokens,
+    workers,
 )
 from acme_manager.api.auditing import note_request
 from acme_manager.api.forward import EXTENSION, Forwarder
@@ -73,7 +74,7 @@ def build_app(
     app.config["BODY_TIMEOUT"] = settings.body_timeout
     app.config["RESPONSE_TIMEOUT"] = settings.response_timeout
     about_certificates = (certificates, check, events, reports, operations, cleanup, resync, issuers, rate_limits)
-    modules = (*about_certificates, tokens, plugins, audit, cluster, system, swagger)
+    modules = (*about_certificates, tokens, plugins, audit, workers, cluster, system, swagger)
     for routes in (*(module.routes for module in modules), *more):
         app.register_blueprint(routes)
     return app

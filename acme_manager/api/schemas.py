@@ -123,8 +123,8 @@ class WrittenRecord:
 class AttemptAnswer:
     """An attempt to get a certificate, or to revoke and delete it. What says nothing is left out. Times: RFC 3339.
 
-    `outcome`: `running`, `issued`, `deleted`, `failed`, or `interrupted` when its node stopped leading. `reason`: why it was made.
-    `error`: why it failed; `problem`: what the CA said. At most 20 records and 8 servers of each are noted.
+    `outcome`: `running`, `issued`, `deleted`, `failed`, or `interrupted` when its node stopped leading. `reason`: why it
+    was made. `error`: why it failed; `problem`: what the CA said. At most 20 records and 8 servers of each are noted.
     """
 
     began: str
@@ -624,6 +624,31 @@ class IssuerAnswer:
 
 
 IssuersAnswer = list[IssuerAnswer]
+
+
+@attrs.frozen(kw_only=True)
+class WorkerAnswer:
+    """A worker's last round on a node. `interval` is in seconds, times are in RFC 3339; what says nothing is left out.
+
+    `leader_only`: it is the leader's, and all nodes show the same. `late`: the next round should have been heard of.
+    `failures`: rounds in a row that failed, the last one for that `error`. `figures`: what it says of itself.
+    """
+
+    worker: str
+    node: str
+    leader_only: bool
+    interval: float
+    began: str
+    ended: str
+    next: str
+    late: bool
+    succeeded: str = ""
+    error: str = ""
+    failures: int = 0
+    figures: dict[str, int] = attrs.field(factory=dict)
+
+
+WorkersAnswer = list[WorkerAnswer]
 
 
 @attrs.frozen(kw_only=True)
