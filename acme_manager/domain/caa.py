@@ -67,11 +67,12 @@ class Asker:
 
 @attrs.frozen(kw_only=True)
 class CaaVerdict:
-    """Whether issuance is allowed, None where that can't be told, and the record to add where it is not."""
+    """Whether issuance is allowed, None where that can't be told; what to do where it is not, and the record to add."""
 
     allowed: bool | None
     why: str
     remedy: str = ""
+    record: str = ""  # as a line of a zone file
 
 
 def parse_grant(value: str) -> Grant | None:
@@ -108,7 +109,8 @@ def evaluate(found: CaaSet, asker: Asker, *, wildcard: bool = False) -> CaaVerdi
         if not refusal:
             return CaaVerdict(allowed=True, why=f"CAA {record} at {found.at} allows it")
         refusals.append(f"CAA {record} at {found.at} {refusal}")
-    return CaaVerdict(allowed=False, why="; ".join(refusals), remedy=_remedy(found.at, tag, restricting, asker))
+    record = _allowing(found.at, tag, restricting, asker)
+    return CaaVerdict(allowed=False, why="; ".join(refusals), remedy=f"add the record: {record}", record=record)
 
 
 def _refusal(record: CaaRecord, asker: Asker) -> str:
@@ -132,7 +134,7 @@ def _refusal(record: CaaRecord, asker: Asker) -> str:
     return ""
 
 
-def _remedy(at: str, tag: str, restricting: Sequence[CaaRecord], asker: Asker) -> str:
+def _allowing(at: str, tag: str, restricting: Sequence[CaaRecord], asker: Asker) -> str:
     """The record that would allow it: as strict about accounts and methods as those that are there."""
     used = {name for one in restricting if (grant := parse_grant(one.value)) for name, _ in grant.parameters}
     value = asker.identities[0] if asker.identities else "<what the CA is called in CAA records>"
@@ -140,7 +142,7 @@ def _remedy(at: str, tag: str, restricting: Sequence[CaaRecord], asker: Asker) -
         value += f"; accounturi={asker.account}"
     if "validationmethods" in used and asker.method:
         value += f"; validationmethods={asker.method}"
-    return f"add the record: {at}. CAA {CaaRecord(tag=tag, value=value)}"
+    return f"{at}. CAA {CaaRecord(tag=tag, value=value)}"
 
 
 def _listed(records: Sequence[CaaRecord]) -> str:

@@ -11,12 +11,14 @@ _NAMES_SHOWN = 10
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """`ok` is None where a check could not be made; `remedy` is what to do about a no."""
+    """`ok` is None where a check could not be made; `remedy` is what to do about a no, and `record` the DNS record to
+    create where that is it, as a line of a zone file."""
 
     check: str
     ok: bool | None
     detail: str
     remedy: str = ""
+    record: str = ""
 
 
 def merged(findings: Iterable[tuple[str, Finding]]) -> list[Finding]:

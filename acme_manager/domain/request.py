@@ -20,6 +20,7 @@ class CertificateParams:
     dns_challenge: str = ""
     http_challenge: str = ""
     revoke: bool = False  # PUT: revoke the old certificate once the new one is kept
+    reason: str = ""  # to revoke it for: a code of RFC 5280, by number or name; empty: superseded
     labels: str = ""  # k=v,k2=v2
     key_type: str = ""
     profile: str = ""

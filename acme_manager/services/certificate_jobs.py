@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ from acme_manager.domain.names import parse_identifier
 from acme_manager.domain.operation import Standing
 from acme_manager.domain.planning import renewal_date
 from acme_manager.domain.request import CertificateParams
-from acme_manager.domain.revocation import Reason
+from acme_manager.domain.revocation import Reason, parse_reason
 from acme_manager.domain.token import Token
 from acme_manager.errors import CertificateExists, CertificateNotFound, InvalidRequest
 from acme_manager.services.attempts import DELETED
@@ -67,13 +67,26 @@ class CertificateJobs:
         """See Certificates.update."""
         self._state.require_loaded()
         wanted = check_certificate_params(caller, params, self._issuing.common, self._issuing.issuers)
-        present = self._store.metadata(wanted.id)
-        if _same_make(present, wanted):
+        present, reason = self._store.metadata(wanted.id), parse_reason(params.reason)
+        if reason is not None and not params.revoke:
+            raise InvalidRequest("'reason' is one to revoke for: it needs 'revoke'", "reason")
+        if not _made_otherwise(present, wanted):
             return Job(id=wanted.id, signature=wanted, work=partial(self._change_facts, wanted), quick=True)
         asked = self._state.standing(present)
-        if asked.new_key and wanted.csr and present.csr and same_key(wanted.csr, present.csr):
-            raise InvalidRequest(f"'csr' is for the key that operation {asked.new_key} replaces: make a new key", "csr")
-        return self._order(caller, Operation.UPDATE, wanted, revoke=_reason(asked, revoke=params.revoke))
+        if wanted.csr and present.csr and same_key(wanted.csr, present.csr):
+            if asked.new_key:
+                raise InvalidRequest(
+                    f"'csr' is for the key that operation {asked.new_key} replaces: make a new key", "csr"
+                )
+            if reason is Reason.keyCompromise:
+                raise InvalidRequest("'csr' is for the key that is compromised: make a new key", "csr")
+        return self._order(caller, Operation.UPDATE, wanted, revoke=_reason(asked, revoke=params.revoke, reason=reason))
+
+    def made_otherwise(self, caller: Token, params: CertificateParams) -> Sequence[str]:
+        """See Certificates.made_otherwise."""
+        self._state.require_loaded()
+        wanted = check_certificate_params(caller, params, self._issuing.common, self._issuing.issuers)
+        return _made_otherwise(self._store.metadata(wanted.id), wanted)
 
     def renewal_for(self, caller: Token, id: CertificateId) -> Job[StoredCertificate]:
         """See Certificates.renew_for."""
@@ -185,11 +198,14 @@ def _anew(present: Certificate) -> Certificate:
     )
 
 
-def _reason(asked: Standing, *, revoke: bool) -> Reason | None:
+def _reason(asked: Standing, *, revoke: bool, reason: Reason | None = None) -> Reason | None:
     """What the old certificate is revoked for; None: it is not."""
-    return Reason.superseded if asked.revoke is None and revoke else asked.revoke
+    if not revoke or (reason is None and asked.revoke is not None):
+        return asked.revoke
+    return Reason.superseded if reason is None else reason
 
 
-def _same_make(present: Certificate, wanted: Certificate) -> bool:
-    same = all(getattr(present, field) == getattr(wanted, field) for field in _MADE_OF)
-    return same and set(present.identifiers) == set(wanted.identifiers)
+def _made_otherwise(present: Certificate, wanted: Certificate) -> Sequence[str]:
+    found = [field for field in _MADE_OF if getattr(present, field) != getattr(wanted, field)]
+    same_names = set(present.identifiers) == set(wanted.identifiers)
+    return found if same_names or "domain" in found else [*found, "san"]

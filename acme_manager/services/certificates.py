@@ -57,6 +57,13 @@ class Certificates:
         """Begin to change a certificate; facts are changed on return. Raises what `update` raises at once."""
         return await self._begin(partial(self._ready.update, caller, params))
 
+    def made_otherwise(self, caller: Token, params: CertificateParams) -> Sequence[str]:
+        """The fields in which a change makes another certificate of it, so that one is issued; none: only facts change.
+
+        Raises InvalidRequest, NameNotAllowed, CertificateNotFound.
+        """
+        return self._ready.made_otherwise(caller, params)
+
     async def renew_for(self, caller: Token, params: RenewParams) -> StoredCertificate:
         """Renew a certificate of the caller now, because it wants that.
 

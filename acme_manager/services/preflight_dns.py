@@ -62,8 +62,8 @@ async def look_at_caa(question: Question, issuer: AskedIssuer, issuers: Issuers,
         method = _method(*issuers.choice(question.wanted))
     verdicts = await judge_caa(dns.lookup, await issuer.facts(), question.names[:_MOST_NAMES], method)
     return merged(
-        (str(name), Finding(check="caa", ok=verdict.allowed, detail=verdict.why, remedy=verdict.remedy))
-        for name, verdict in verdicts.items()
+        (str(name), Finding(check="caa", ok=one.allowed, detail=one.why, remedy=one.remedy, record=one.record))
+        for name, one in verdicts.items()
     )
 
 

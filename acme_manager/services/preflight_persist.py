@@ -41,9 +41,9 @@ async def look_at_persist(
             return str(identifier), Finding(check=PERSIST_TYPE, ok=None, detail=str(error))
         if there:
             return str(identifier), Finding(check=PERSIST_TYPE, ok=True, detail="a record lets our account prove it")
-        remedy = f"create: {record_line(identifier, grant)}"
+        record = record_line(identifier, grant)
         return str(identifier), Finding(
-            check=PERSIST_TYPE, ok=False, detail="no record lets our account", remedy=remedy
+            check=PERSIST_TYPE, ok=False, detail="no record lets our account", remedy=f"create: {record}", record=record
         )
 
     names = [one for one in question.names[:_MOST_NAMES] if one.type is IdentifierType.DNS]

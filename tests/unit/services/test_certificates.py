@@ -221,6 +221,21 @@ async def test_a_change_of_names_issues_anew_and_revokes_afterwards_if_asked(rev
         assert await world.storage.list(ORDERS) == []
 
 
+async def test_a_change_tells_beforehand_what_it_makes_otherwise_and_revokes_for_the_reason_that_it_is_given() -> None:
+    async with open_world() as world:
+        csr = csr_for("example.com")
+        first = await world.certificates.request(ALICE, wish(csr=csr))
+        same, leaked = wish(csr=csr, labels="env=prod"), {"revoke": True, "reason": "keyCompromise"}
+        assert world.certificates.made_otherwise(ALICE, same) == []
+        assert world.certificates.made_otherwise(ALICE, wish(san="www.example.com")) == ["csr", "san"]
+        with pytest.raises(InvalidRequest, match="it needs 'revoke'"):
+            await world.certificates.update(ALICE, wish(reason="superseded"))
+        with pytest.raises(InvalidRequest, match="the key that is compromised"):
+            await world.certificates.update(ALICE, wish(csr=csr, days=30, **leaked))
+        await world.certificates.update(ALICE, wish(**leaked))
+        assert world.ca.revoked == [(first.cert, Reason.keyCompromise)]
+
+
 async def test_a_failed_update_leaves_the_old_certificate_unrevoked() -> None:
     async def before(step: str) -> None:
         if step == "validate" and len(world.ca.placed) > 1:
