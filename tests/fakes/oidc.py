@@ -18,7 +18,7 @@ from joserfc.jws import JWSRegistry
 
 ISSUER = "https://login.example/realm"
 CLIENT_ID, CLIENT_SECRET = "acme manager", "a secret: with+signs"
-REDIRECT_URI = "https://acme.example/ui/login/callback"
+REDIRECT_URI = "https://acme.example/ui/login-callback"
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 

@@ -20,7 +20,7 @@ from acme_manager.oidc.provider import OpenIdProvider
 from tests.parts.oidc import oidc_provider
 from tests.parts.openbao import OpenBao, openbao
 
-REDIRECT_URI = "https://acme.example/ui/login/callback"
+REDIRECT_URI = "https://acme.example/ui/login-callback"
 
 
 async def link(provider: OpenIdProvider, attempt: Attempt) -> str:
