@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import structlog
@@ -55,26 +56,22 @@ def main(arguments: list[str]) -> int:
         in_flight=given.in_flight,
         contenders=tuple(given.only or CONTENDERS),
     )
+    benches: dict[str, Callable[[], Awaitable[None]]] = {
+        "issue": partial(bench_issue, plan),
+        "api": partial(bench_api, rounds, given.seconds),
+        "ring": partial(bench_ring, rounds=rounds, seconds=given.seconds),
+        "failover": partial(bench_failover, rounds=given.rounds or 50, stops=given.stops),
+        "plugins": partial(bench_plugins, rounds),
+        "renewals": partial(bench_renewals, 100_000, 20),
+        "catalogue": partial(bench_catalogue, 50_000, 5),
+        "fleet": partial(bench_fleet, given.fleet, rounds),
+        "agents": partial(bench_agents, given.agents, 10),
+    }
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     try:
-        if given.what in {"issue", "all"}:
-            trio.run(bench_issue, plan)
-        if given.what in {"api", "all"}:
-            trio.run(bench_api, rounds, given.seconds)
-        if given.what in {"ring", "all"}:
-            trio.run(partial(bench_ring, rounds=rounds, seconds=given.seconds))
-        if given.what in {"failover", "all"}:
-            trio.run(partial(bench_failover, rounds=given.rounds or 50, stops=given.stops))
-        if given.what in {"plugins", "all"}:
-            trio.run(bench_plugins, rounds)
-        if given.what in {"renewals", "all"}:
-            trio.run(bench_renewals, 100_000, 20)
-        if given.what in {"catalogue", "all"}:
-            trio.run(bench_catalogue, 50_000, 5)
-        if given.what in {"fleet", "all"}:
-            trio.run(bench_fleet, given.fleet, rounds)
-        if given.what in {"agents", "all"}:
-            trio.run(bench_agents, given.agents, 10)
+        for what, bench in benches.items():
+            if given.what in {what, "all"}:
+                trio.run(bench)
     except (BenchFailed, PartFailed) as error:
         sys.stderr.write(f"scripts/bench: {error}\n")
         return 1
