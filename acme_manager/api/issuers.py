@@ -17,6 +17,7 @@ from acme_manager.config.model import IssuerConfig
 from acme_manager.domain.budget import Kind, Limits
 from acme_manager.domain.gotime import rfc3339
 from acme_manager.domain.names import outside
+from acme_manager.domain.token import Token
 from acme_manager.errors import AcmeManagerError
 from acme_manager.services.budget_report import IssuerBudget, report
 from acme_manager.structure import together
@@ -30,18 +31,28 @@ _PATIENCE = 1.0  # seconds for a CA to tell what this node does not remember of 
 @describe({200: IssuersAnswer}, security=(API_KEY, BEARER), problems=(401, 503))
 async def list_issuers() -> Response:
     """List the issuers that the caller may use: all with the API key, with a token those of its allow-list."""
-    allowed, budgets = _allowed(), report(services().budgets)
+    return answer(await issuer_records(_allowed()))
+
+
+async def issuer_records(allowed: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """The issuers whose names are allowed, in the order of these."""
+    budgets = report(services().budgets)
     configs = [config for name, config in sorted(services().budgets.configs().items()) if allowed(name)]
     accounts = await together(_account, configs)
-    return answer([_shown(one, account, budgets[one.name]) for one, account in zip(configs, accounts, strict=True)])
+    return [_shown(one, account, budgets[one.name]) for one, account in zip(configs, accounts, strict=True)]
+
+
+def issuers_of(token: Token | None) -> Callable[[str], bool]:
+    """Which names a token's allow-list lets pass; without a token all."""
+    globs = token.issuers if token else ()
+    return lambda name: not globs or not outside([name], globs)
 
 
 def _allowed() -> Callable[[str], bool]:
     if "X-API-Key" in current_request().headers:
         require_api_key()
-        return lambda _name: True
-    globs = require_token().issuers
-    return lambda name: not globs or not outside([name], globs)
+        return issuers_of(None)
+    return issuers_of(require_token())
 
 
 async def _account(config: IssuerConfig) -> str:
