@@ -52,6 +52,7 @@ from acme_manager.services.reign import Reign
 from acme_manager.services.renewal_metrics import RenewalMetrics
 from acme_manager.services.renewals import Renewals
 from acme_manager.services.reports import Reports
+from acme_manager.services.request_choices import RequestChoices
 from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.revoking import Revoking
 from acme_manager.services.sessions import Sessions
@@ -187,6 +188,9 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
             settings=settings,
             budgets=budgets,
             clock=clock,
+        ),
+        request_choices=RequestChoices(
+            state=state, settings=settings, issuers=issuers, findings=findings, budgets=budgets, dns=solvers
         ),
         plugins=Plugins(settings=settings, runner=ground.plugins, descriptions=ground.descriptions),
         health=Health({"state": state.health, "ring": partial(check_ring, ring)}, [others]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from acme_manager.dns.lookup import Lookup
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.plugin import PluginProvider
 from acme_manager.dns.propagation import Awaited, Propagation
-from acme_manager.dns.providers import PatientProvider
+from acme_manager.dns.providers import PatientProvider, ProviderInfo
 from acme_manager.dns.registry import BUILT_IN, Registry
 from acme_manager.dns.wire import Server
 from acme_manager.errors import Complaint, ConfigInvalid, DnsFailed, Rejected
@@ -127,6 +127,10 @@ class DnsSolvers:
         if name != AUTO and not _has_sets(self._credentials, name):
             ready[Choice(name)] = self.provider(name)
         return DnsSolver(self, name, owner, ready)
+
+    def providers(self) -> Iterator[ProviderInfo]:
+        """See Registry."""
+        return self._registry.providers()
 
     def choose(self, wanted: str, name: str, owner: str) -> Choice:
         """Who writes the record of a name that no CNAME record leads away from. Raises DnsFailed."""

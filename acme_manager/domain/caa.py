@@ -109,8 +109,8 @@ def evaluate(found: CaaSet, asker: Asker, *, wildcard: bool = False) -> CaaVerdi
         if not refusal:
             return CaaVerdict(allowed=True, why=f"CAA {record} at {found.at} allows it")
         refusals.append(f"CAA {record} at {found.at} {refusal}")
-    record = _allowing(found.at, tag, restricting, asker)
-    return CaaVerdict(allowed=False, why="; ".join(refusals), remedy=f"add the record: {record}", record=record)
+    allowing = _allowing(found.at, tag, restricting, asker)
+    return CaaVerdict(allowed=False, why="; ".join(refusals), remedy=f"add the record: {allowing}", record=allowing)
 
 
 def _refusal(record: CaaRecord, asker: Asker) -> str:

@@ -31,6 +31,7 @@ from acme_manager.services.preflight import Preflight
 from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reports import Reports
+from acme_manager.services.request_choices import RequestChoices
 from acme_manager.services.resync import Resync
 from acme_manager.services.sessions import Sessions
 from acme_manager.services.settings import Settings
@@ -53,6 +54,7 @@ class Services:
     challenges: HttpChallenges
     health: Health
     preflight: Preflight
+    request_choices: RequestChoices
     plugins: Plugins
     issuers: Issuers
     budgets: Budgets

@@ -27,6 +27,7 @@ from acme_manager.services.latest_attempts import LatestAttempts
 from acme_manager.services.plans import Plans
 from acme_manager.services.plugins import Plugins
 from acme_manager.services.reports import Reports
+from acme_manager.services.request_choices import RequestChoices
 from acme_manager.services.sessions import Sessions
 from acme_manager.services.signals import Signals
 from acme_manager.web.site import build_site
@@ -94,7 +95,15 @@ async def open_api(
                 "operations": opened.operations,
                 "challenges": opened.challenges,
                 "health": Health({"storage": opened.state.health}),
-                "preflight": preflight(opened),
+                "preflight": (ahead := preflight(opened)),
+                "request_choices": RequestChoices(
+                    state=opened.state,
+                    settings=settings_now,
+                    issuers=opened.issuing.issuers,
+                    findings=opened.findings,
+                    budgets=opened.budgets,
+                    dns=ahead.dns,
+                ),
                 "plugins": Plugins(settings=opened.issuing.settings, runner=runner, descriptions=Descriptions(runner)),
                 "issuers": opened.issuing.issuers,
                 "budgets": opened.budgets,
