@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import product
 
 import attrs
 
@@ -65,7 +66,7 @@ class Remedy(enum.StrEnum):
 
 
 CODES, TONES = tuple(Code), tuple(Tone)
-_ORDER = {tone_code: number for number, tone_code in enumerate((tone, code) for tone in TONES for code in CODES)}
+_ORDER = {both: number for number, both in enumerate(product(TONES, CODES))}
 
 
 def urgency(tone: Tone, code: Code) -> int:
@@ -181,7 +182,7 @@ def failed_request(attempt: Attempt, now: datetime) -> Condition | None:
 
 
 def _expired(why: Condition) -> Condition:
-    if why.code in {Code.DUE, Code.LATE, Code.RENEWING, Code.WAITING}:
+    if why.code in {Code.FINE, Code.DUE, Code.LATE, Code.RENEWING, Code.WAITING}:
         why = attrs.evolve(why, advice=why.advice or _RENEW_NOW, remedy=Remedy.RENEW)
     sentence = "It has expired." if why.code in {Code.FINE, Code.LATE} else f"It has expired. {why.sentence}"
     return attrs.evolve(why, code=Code.EXPIRED, tone=Tone.BAD, sentence=sentence)
