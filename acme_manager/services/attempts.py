@@ -7,7 +7,7 @@ There are no secrets in it: values of TXT records were public for a while.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -93,6 +93,14 @@ class Attempts:
         if isinstance(solver, DnsSolver):
             solver.observer = _Notes(self, id.key, attempt)
 
+    def interrupt(self, busy: Callable[[str], bool]) -> None:
+        """As a new leader, note of what earlier ones had under way that it goes on no more; `busy` is what does."""
+        for entry, value in list(self._shared.items(PREFIX)):
+            key = entry.removeprefix(PREFIX)
+            if b'"running"' in value and not busy(key) and _interrupt(found := self._read(entry)):
+                with suppress(Unavailable):  # it leads no more
+                    self._shared.put(entry, _encoded(found))
+
     def forget_old(self) -> None:
         """As the leader, drop what is older than two weeks. Raises NotLeader, NoQuorum."""
         before = rfc3339(self._clock.now() - _KEPT)
@@ -108,15 +116,9 @@ class Attempts:
 
     def _new(self, id: CertificateId, reason: str) -> _Open:
         earlier = self._read(PREFIX + id.key)
-        if (
-            earlier
-            and earlier[0].get("outcome") == RUNNING
-            and not (earlier[0].get("steps") or earlier[0].get("records"))
-        ):
-            del earlier[0]  # the announcement of this one
-        for one in earlier:
-            if one.get("outcome") == RUNNING:  # an earlier leader did not come to an end with it
-                one["outcome"] = INTERRUPTED
+        if earlier and _is_announcement(earlier[0]):
+            del earlier[0]  # of this one
+        _interrupt(earlier)
         record: dict[str, Any] = {"began": self.now(), "outcome": RUNNING, "reason": reason, "steps": [], "records": []}
         return _Open(record, earlier[: _MOST - 1], trio.current_time())
 
@@ -178,6 +180,18 @@ class _Notes:
         if noted.get("words") != sight.words:
             noted |= {"complete": sight.complete, "words": _cut(sight.words), "since": self.attempts.now()}
             self.attempts.touch(self.key, self.attempt)
+
+
+def _is_announcement(attempt: Mapping[str, Any]) -> bool:
+    return attempt.get("outcome") == RUNNING and not (attempt.get("steps") or attempt.get("records"))
+
+
+def _interrupt(attempts: Sequence[dict[str, Any]]) -> bool:
+    """Note that those which go on do so no more; whether there was one."""
+    running = [one for one in attempts if one.get("outcome") == RUNNING]
+    for one in running:
+        one["outcome"] = INTERRUPTED
+    return bool(running)
 
 
 def _encoded(attempts: list[dict[str, Any]]) -> bytes:

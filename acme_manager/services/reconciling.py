@@ -52,6 +52,7 @@ class Reconciler:
         for record in unfinished:
             _log.info("order resumed", key=record.certificate.id.key, url=record.order.url)
             self.certificates.resume(record.certificate, revoke=record.revoke)
+        self.issuing.attempts.interrupt(self.jobs.busy)
         self.jobs.admit()
         await _insist(self.round)
         _log.info(

@@ -103,6 +103,19 @@ async def test_a_cancelled_attempt_is_interrupted_and_so_is_one_whose_leader_van
     assert [one["outcome"] for one in attempts(cluster).of(ID)] == ["issued", "interrupted"]
 
 
+async def test_a_new_leader_notes_that_what_nobody_goes_on_with_was_interrupted() -> None:
+    cluster, other = Alone(), CertificateId("bob", name="web")
+    kept = attempts(cluster)
+    for id in (ID, other):
+        kept.announce(id, "begun by a leader that died")
+    cluster.put("attempt/odd", b'["running"]')
+    kept.interrupt(lambda key: key == other.key)
+    assert [kept.of(id)[0]["outcome"] for id in (ID, other)] == ["interrupted", "running"]
+    before = cluster.statistics()["writes"]
+    kept.interrupt(lambda key: key == other.key)
+    assert cluster.statistics()["writes"] == before
+
+
 async def test_an_announcement_is_shown_until_the_attempt_itself_takes_its_place() -> None:
     kept = attempts()
     for reason in ("first", "second"):
