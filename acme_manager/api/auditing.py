@@ -38,6 +38,8 @@ ACTIONS: Mapping[str, str] = {
     "ui_tokens.create": "token.create",
     "ui_tokens.replace": "token.replace",
     "ui_tokens.revoke": "token.revoke",
+    "ui_downloads.private_key": "key.download",
+    "ui_downloads.pkcs12_file": "key.download",
     "ui_login.login": "login",
     "ui_login.logout": "logout",
 }
