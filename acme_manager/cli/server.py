@@ -74,6 +74,7 @@ def _run(flags: Flags) -> int:
 
         trio.run(show_cleanup, config, flags)
         return 0
+    gc.disable()  # it would look for garbage in modules, for a tenth of the time until we listen
     from acme_manager.app import serve  # noqa: PLC0415
 
     _spare_collections()
@@ -94,6 +95,7 @@ def _spare_collections() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
+    gc.enable()
 
 
 def _environ(flags: Flags, process: Mapping[str, str]) -> dict[str, str]:
