@@ -62,9 +62,6 @@ def _with_days(query: Query) -> Query:
     """People name days and programs instants: `from` and `to` are days in UTC, both included."""
     args = current_request().args
     first, last = (moment(args.get(name, "")) for name in ("from", "to"))
-    changes = {}
-    if first is not None:
-        changes["since"] = milliseconds(first)
-    if last is not None:
-        changes["until"] = milliseconds(last) + 86_400_000 - 1
-    return attrs.evolve(query, **changes)
+    since = milliseconds(first) if first else query.since
+    until = milliseconds(last) + 86_400_000 - 1 if last else query.until
+    return attrs.evolve(query, since=since, until=until)

@@ -14,8 +14,8 @@ import trio
 from quart import Response, current_app
 
 from acme_manager.api.forward import EXTENSION, Forwarder
-from acme_manager.api.request import current_request
-from acme_manager.errors import AcmeManagerError, FormRefused, NotAuthenticated
+from acme_manager.api.request import current_request, services
+from acme_manager.errors import AcmeManagerError, FormRefused, NotAuthenticated, Unavailable
 from acme_manager.web.viewer import Viewer, find_viewer
 
 TOKEN_FIELD = "form_token"  # noqa: S105 a name
@@ -91,6 +91,18 @@ def submitted(
         return take
 
     return decorate
+
+
+async def on_leader_if_any(work: Callable[[], Awaitable[Response]]) -> Response:
+    """What any node can do, done by the leader where there is one: it has the audit log, and counts what fails."""
+    cluster = services().cluster
+    if cluster.leads() or cluster.leader_url() is None:
+        return await work()
+    forwarder = cast("Forwarder", current_app.extensions[EXTENSION])
+    try:
+        return await forwarder.serve(current_request(), work)
+    except Unavailable:
+        return await work()
 
 
 async def read_form() -> tuple[Viewer, Form]:

@@ -12,13 +12,14 @@ import trio
 from prometheus_client import CollectorRegistry, Counter
 from quart import Blueprint, Response, current_app
 
+from acme_manager.api.auditing import where_from
 from acme_manager.api.problems import kind_of
 from acme_manager.api.request import ApiRequest, current_request, services
 from acme_manager.domain.session import Session
 from acme_manager.domain.token import split_bearer
 from acme_manager.errors import AcmeManagerError, FormRefused, NotAuthenticated, RateLimited
 from acme_manager.metrics import PREFIX
-from acme_manager.web.forms import Form, check_form_token, read_fields, read_form, submitted
+from acme_manager.web.forms import Form, check_form_token, on_leader_if_any, read_fields, read_form, submitted
 from acme_manager.web.page import go_to, page, told
 from acme_manager.web.throttle import Throttle
 from acme_manager.web.viewer import COOKIE, Viewer
@@ -59,7 +60,11 @@ async def login_page() -> Response:
 
 @routes.post("/login")
 async def login() -> Response:
-    """Log in, and go to where one came from."""
+    """Log in, and go to where one came from. Whatever storage and leader do, whoever is right gets in."""
+    return await on_leader_if_any(_log_in)
+
+
+async def _log_in() -> Response:
     form = await read_fields()
     target = own_page(form["next"])
     try:
@@ -186,9 +191,8 @@ async def provider_logout() -> str | None:
 
 
 def _source() -> tuple[str, str]:
-    request = current_request()
-    client = request.scope.get("client")
-    return client[0] if client else "", request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()[:64]
+    peer, before = where_from(current_request(), services().cluster)
+    return peer, before.rpartition(",")[2].strip()[:64]
 
 
 def _under_tls(request: ApiRequest) -> bool:

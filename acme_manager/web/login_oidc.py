@@ -18,6 +18,7 @@ from acme_manager.domain.session import Session
 from acme_manager.errors import AcmeManagerError, LoginFailed
 from acme_manager.oidc.attempt import Attempt, code_in, new_attempt
 from acme_manager.oidc.provider import OpenIdProvider
+from acme_manager.web.forms import on_leader_if_any
 from acme_manager.web.login import ask_again, check_throttle, enter, note_failure, own_page, set_cookie
 from acme_manager.web.page import HEADERS
 
@@ -47,6 +48,10 @@ async def begin() -> Response:
 @routes.get("/login-callback")
 async def finish() -> Response:
     """Take who comes back from the provider in."""
+    return await on_leader_if_any(_finish)
+
+
+async def _finish() -> Response:
     request = current_request()
     request.action = "login"
     target = ""

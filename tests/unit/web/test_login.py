@@ -13,7 +13,7 @@ from acme_manager.domain.gotime import format_time
 from acme_manager.domain.token import Scope, hash_secret
 from acme_manager.errors import StorageUnavailable
 from acme_manager.web.login import own_page
-from tests.unit.api.served import Follower
+from tests.unit.api.served import Follower, Recorder, serving
 from tests.unit.api.world import Api, open_api
 from tests.unit.services.world import NOW, MovableClock
 from tests.unit.web.browser import Browser, administrator, owner
@@ -177,3 +177,18 @@ async def test_a_form_without_the_token_of_the_session_is_refused() -> None:
 )  # fmt: skip
 def test_one_is_led_to_pages_of_ours_only(asked: str, goes: str) -> None:
     assert own_page(asked) == goes
+
+
+async def test_a_log_in_at_another_node_is_done_by_the_leader_and_without_one_here() -> None:
+    leader = Recorder()
+    async with serving(leader.app) as served:
+        cluster = Follower(served.url)
+        async with open_api(replaced={"cluster": cluster}) as api:
+            browser = Browser(api)
+            form = (await browser.get("login")).form("login")
+            assert (await browser.submit(form, secret="admin")).body == "{}"
+            assert b"secret=admin" in leader.bodies[-1]
+            cluster.url = "http://127.0.0.1:1"
+            assert (await browser.submit(form, secret="admin")).goes_to == "./"
+            cluster.url = None
+            assert (await browser.submit(form, secret="admin")).goes_to == "./"
