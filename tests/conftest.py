@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # What our program, its libraries or the programs beside it would read from whoever runs the tests.
@@ -26,6 +27,10 @@ _PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "CURL_CA_BUNDL
 # A shared machine may be slow at any moment, which says nothing about an example.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+# Unless told otherwise, it draws each traceback with all variables, which takes seconds.
+_plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
 # Either ends the run with a report, so that one that hangs says where. A shell's background job is told to ignore the
 # first, and so would be all that the tests start; a handler is not passed on.
