@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from quart import Blueprint, Response
 
 from acme_manager.api.auth import require_api_key
+from acme_manager.api.browsers import is_browser, lead_to
 from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import ForgetForm, LeaderAnswer, MemberlistAnswer, Nothing, Page, RingAnswer
-from acme_manager.api.system import PAGE_HEADERS
+from acme_manager.api.schemas import ForgetForm, LeaderAnswer, MemberlistAnswer, Nothing, RingAnswer
 from acme_manager.errors import InvalidRequest, RingNotReady, Unavailable
 from acme_manager.ports import Cluster
 
 routes = Blueprint("cluster", __name__)
 
-_COLUMNS = ("id", "state", "leader", "voter", "address", "url", "version", "timestamp", "health", "tokens")
-
-_HEAD = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>Ring</title><h1>Ring</h1><p>{words}</p>"
-    "<table border=1><thead><tr>" + "".join(f"<th>{name}" for name in _COLUMNS) + "<tbody>"
-)
-_FOOT = (
-    "</table><p>Give up a dead member that will not come back: "
-    "<code>curl -H 'X-API-Key: …' -d forget=&lt;id&gt; …/ring</code></html>"
-)
-
 
 @routes.get("/ring")
-@describe({200: (RingAnswer, Page)}, security=())
+@describe({200: RingAnswer, 303: Nothing}, security=())
 async def ring() -> Response:
-    """Show every member as this node sees it: a page for people, or JSON if `Accept` has `application/json`."""
-    cluster = services().cluster
-    shards = [_shard(member, cluster.leader()) for member in cluster.members()]
-    if "application/json" in current_request().headers.get("Accept", ""):
-        return answer({"shards": shards, "now": services().clock.now()})
-    trouble = trouble_of(cluster)
-    words = f"{cluster.leader()} leads." if trouble is None else f"Nobody can be asked to write: {trouble}."
-    page = _HEAD.format(words=html.escape(words)) + "".join(map(_row, shards)) + _FOOT
-    return Response(page, headers=PAGE_HEADERS, content_type="text/html; charset=utf-8")
+    """Show every member as this node sees it. Browsers are led to the page about that."""
+    return lead_to("ui/cluster") if is_browser() else answer(ring_record())
 
 
 @routes.post("/ring")
@@ -105,23 +85,15 @@ def describe_ring(cluster: Cluster) -> Mapping[str, str | None]:
     return {"ring": f"read-only: {trouble}"}
 
 
+def ring_record() -> dict[str, Any]:
+    """The members with the names that the Go original's JSON gives to what it has too, and when that was so."""
+    cluster = services().cluster
+    leader = cluster.leader()
+    return {"shards": [_shard(one, leader) for one in cluster.members()], "now": services().clock.now()}
+
+
 def _shard(member: Mapping[str, Any], leader: str | None) -> dict[str, Any]:
-    """A member with the names that the Go original's JSON gives to what it has too."""
     renamed = {"id": member["name"], "timestamp": member.get("heartbeat")}
     rest = {name: value for name, value in member.items() if name not in {"name", "heartbeat"}}
     known = {name: value for name, value in {**renamed, **rest}.items() if value is not None}
     return {**known, "leader": member["name"] == leader}
-
-
-def _row(shard: Mapping[str, Any]) -> str:
-    return "<tr>" + "".join(f"<td>{html.escape(_shown(shard.get(name)))}" for name in _COLUMNS)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "seconds")
-    return ", ".join(map(str, value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)

@@ -18,7 +18,7 @@ from werkzeug.routing import Rule
 
 from acme_manager import __version__
 from acme_manager.api.problems import ALL_KINDS, ProblemDocument
-from acme_manager.api.schemas import Nothing, Page, Text
+from acme_manager.api.schemas import Nothing, Text
 from acme_manager.domain.report import Report
 from acme_manager.domain.request import CertificateParams, TokenParams
 
@@ -26,7 +26,7 @@ BEARER, API_KEY = "bearer", "apiKey"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ATTRIBUTE = "acme_manager_operation"
-_PLAIN = {Text: "text/plain", Page: "text/html"}
+_PLAIN = {Text: "text/plain"}
 _REQUIRED = {CertificateParams: ["domain", "issuer"], TokenParams: ["username", "scope"], Report: ["host"]}
 
 

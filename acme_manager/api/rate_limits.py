@@ -9,10 +9,11 @@ from typing import Any
 from quart import Blueprint, Response
 
 from acme_manager.api.auth import require_api_key, require_token
+from acme_manager.api.browsers import is_browser, lead_to
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import API_KEY, BEARER, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import RateLimitsAnswer
+from acme_manager.api.schemas import Nothing, RateLimitsAnswer
 from acme_manager.domain.gotime import format_time
 from acme_manager.domain.rate_limit import Usage
 
@@ -20,9 +21,14 @@ routes = Blueprint("rate_limits", __name__)
 
 
 @routes.get("/ratelimits")
-@describe({200: RateLimitsAnswer}, security=(API_KEY, BEARER), problems=(401, 503))
+@describe({200: RateLimitsAnswer, 303: Nothing}, security=(API_KEY, BEARER), problems=(401, 503))
 async def rate_limits() -> Response:
-    """List the orders that count against a limit: everybody's with the API key, the owner's own with a token."""
+    """List the orders that count against a limit: everybody's with the API key, the owner's own with a token.
+
+    Browsers are led to the page about that.
+    """
+    if is_browser():
+        return lead_to("ui/ratelimits")
     owner = None
     if "X-API-Key" in current_request().headers:
         require_api_key()

@@ -22,10 +22,6 @@ class Text:
     """Plain text."""
 
 
-class Page:
-    """A page for people."""
-
-
 @attrs.frozen(kw_only=True)
 class CertificateAnswer(Certificate):
     """A certificate with its PEM. Members with a zero value are left out, save `cert`, `ca_issuer` and `url`.
@@ -88,6 +84,17 @@ class ListedCertificate(Certificate):
 
 
 MetadataAnswer = list[ListedCertificate]
+
+
+@attrs.frozen(kw_only=True)
+class OriginalCertificate(ListedCertificate):
+    """The same with the challenges that count: its own, or those of its issuer."""
+
+    EffectiveDNSChallenge: str
+    EffectiveHTTPChallenge: str
+
+
+OriginalCertificatesAnswer = list[OriginalCertificate]
 
 
 @attrs.frozen(kw_only=True)
@@ -279,6 +286,9 @@ class TokenAnswer:
     rate_limit_max_requests: int = 0
     domains: list[str] = attrs.field(factory=list)
     issuers: list[str] = attrs.field(factory=list)
+
+
+OriginalTokensAnswer = dict[str, TokenAnswer]
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,6 @@ from swagger_ui_bundle import swagger_ui_path
 
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import document
-from acme_manager.api.system import PAGE_HEADERS
 
 routes = Blueprint("swagger", __name__, url_prefix="/swagger")
 
@@ -35,9 +34,10 @@ _PAGE = """<!doctype html>
 _START = 'SwaggerUIBundle({url: "doc.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});\n'
 
 # The UI sets style attributes and has its icons in data URLs; everything else comes from here.
-_PAGE_POLICY = PAGE_HEADERS | {
+_PAGE_POLICY = {
+    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'",
 }
 
 

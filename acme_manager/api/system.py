@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import html
 from functools import partial
 
 import trio
@@ -14,38 +13,13 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import describe
 from acme_manager.api.problems import ALL_KINDS
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import Page, ReadyAnswer, Text
+from acme_manager.api.schemas import ReadyAnswer, Text
 from acme_manager.errors import InvalidRequest
 
 routes = Blueprint("system", __name__)
 
 _READY_WITHIN = 5.0
 _PACKING = trio.CapacityLimiter(1)
-
-_LINKS = {
-    "/swagger/index.html": "API documentation",
-    "/health": "Is the server running?",
-    "/ready": "Can it do its work?",
-    "/ring": "Which nodes are there, and which of them leads?",
-    "/memberlist": "The same with everything that is known about them",
-    "/metrics": "Prometheus metrics",
-    "/problems": "What error messages mean",
-}
-
-_INDEX = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>ACME Manager</title><h1>ACME Manager</h1><ul>"
-    + "".join(f'<li><a href="{path}">{path}</a>: {html.escape(what)}' for path, what in _LINKS.items())
-    + "</ul></html>"
-)
-
-PAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"}
-
-
-@routes.get("/")
-@describe({200: Page}, security=())
-async def index() -> Response:
-    """A page with links to everything that needs no token."""
-    return Response(_INDEX, headers=PAGE_HEADERS, content_type="text/html; charset=utf-8")
 
 
 @routes.get("/health")

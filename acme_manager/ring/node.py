@@ -138,9 +138,15 @@ class Node:
     @property
     def voters(self) -> tuple[str, ...]:
         """Those whose majority counts, as far as is known."""
+        fence = self.fence
+        return fence.voters if fence is not None else ()
+
+    @property
+    def fence(self) -> Fence | None:
+        """The record of the newest term that is known."""
         # In one term the list changes, and only its leader reads storage each time: of two, what it published is newer.
         known = [fence for fence in (self._published_fence(), self.leading.fence) if fence is not None]
-        return max(known, key=lambda fence: fence.term).voters if known else ()
+        return max(known, key=lambda fence: fence.term, default=None)
 
     def _published_fence(self) -> Fence | None:
         value = self.replica.copy.get(_FENCE_KEY)

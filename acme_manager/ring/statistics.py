@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 def statistics_of(node: Node) -> Mapping[str, Any]:
     """A snapshot. Counters run since the start of the process; sizes are bytes unless they are named otherwise."""
     membership = node.swim.core.statistics()
-    copy = node.replica.copy
+    copy, fence = node.replica.copy, node.fence
     return {
         "ready": node.ready.is_set(),
         "encrypted": node.wire.envelope.keyring is not None,
         "unencrypted_and_reachable": node.is_open,
         "term": node.leading.term(),
+        "leader_term": fence.term if fence is not None else None,
+        "leader_since": fence.since if fence is not None else None,
         "terms_begun": node.leading.terms_begun,
         "terms_lost": node.leading.terms_lost,
         "voters": list(node.voters),

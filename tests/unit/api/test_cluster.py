@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from acme_manager.api.cluster import check_ring, describe_ring
-from acme_manager.errors import Conflict, NoQuorum, RingNotReady, Unavailable
+from acme_manager.errors import Conflict, NoQuorum, RingNotReady
 from acme_manager.ring.alone import Alone
 from acme_manager.services.health import Health
 from tests.unit.api.served import Follower, open_server
@@ -53,22 +53,30 @@ async def test_the_ring_is_json_for_those_who_ask_for_it() -> None:
         assert record["shards"][2] == {"id": "<b>node-3", "state": "UNHEALTHY", "voter": False, "leader": False}
 
 
-async def test_the_ring_is_a_page_for_everybody_else() -> None:
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("text/html,application/xhtml+xml,*/*;q=0.8", 303),
+        ("text/html, application/json", 200),  # JSON comes first, as in the Go original
+        ("*/*", 200),  # curl
+        (None, 200),
+    ],
+)
+async def test_browsers_are_led_from_the_ring_to_its_page_and_nobody_else(accept: str | None, status: int) -> None:
     async with open_api(replaced={"cluster": Three()}) as api:
-        answer = await api.client.get("/ring")
-        page = await answer.get_data(as_text=True)
-        assert answer.content_type == "text/html; charset=utf-8"
-        assert answer.headers["Content-Security-Policy"] == "default-src 'none'"
-        assert "<p>node-1 leads.</p>" in page
-        assert "<td>2026-11-24 11:59:58+00:00<td>0<td>0, 7" in page
-        assert "&lt;b&gt;node-3" in page
-        assert "<b>" not in page
+        answer = await api.client.get("/ring", headers={"Accept": accept} if accept else {})
+        assert answer.status_code == status
+        if status == 303:
+            assert answer.headers["Location"] == "ui/cluster"
+        else:
+            assert [one["id"] for one in (await answer.get_json())["shards"]] == ["node-1", "node-2", "<b>node-3"]
 
 
-@pytest.mark.parametrize("why", [NoQuorum("1 of 3 voters in reach"), RingNotReady("nobody found yet")])
-async def test_a_ring_without_a_leader_says_why(why: Unavailable) -> None:
+async def test_without_a_leader_nobody_is_named_and_the_reason_is() -> None:
+    why = NoQuorum("1 of 3 voters in reach")
     async with open_api(replaced={"cluster": Follower(why=why)}) as api:
-        assert f"Nobody can be asked to write: {why}." in await (await api.client.get("/ring")).get_data(as_text=True)
+        shards = (await (await api.client.get("/ring", headers=JSON)).get_json())["shards"]
+        assert not any(one["leader"] for one in shards)
         answer = await api.client.get("/ring/leader")
         assert (answer.status_code, (await answer.get_json())["detail"]) == (503, str(why))
         assert "Retry-After" in answer.headers
@@ -158,10 +166,12 @@ async def test_a_node_is_ready_as_long_as_it_can_answer_reads(cluster: Alone, st
         assert words == (await answer.get_json())["parts"]["ring"]
 
 
-async def test_the_documentation_has_both_forms_of_the_ring() -> None:
+async def test_the_documentation_has_both_answers_of_the_ring() -> None:
     async with open_api() as api:
         record = await (await api.client.get("/swagger/doc.json")).get_json()
-        assert set(record["paths"]["/ring"]["get"]["responses"]["200"]["content"]) == {"application/json", "text/html"}
+        answers = record["paths"]["/ring"]["get"]["responses"]
+        assert set(answers["200"]["content"]) == {"application/json"}
+        assert "content" not in answers["303"]
         forget = record["paths"]["/ring"]["post"]
         assert list(forget["requestBody"]["content"]) == ["application/x-www-form-urlencoded"]
         assert forget["security"] == [{"apiKey": []}]
