@@ -94,8 +94,9 @@ class Catalogue:
         """A page of the table."""
         now = await self._keep_up()
         visible, found, counts = self._visible(owner), list[Row](), Counter[Code]()
+        reported = self._reports.certificates()
         for start in range(0, len(visible), BATCH):
-            matching = query.matching(visible[start : start + BATCH], now.timestamp())
+            matching = query.matching(visible[start : start + BATCH], now.timestamp(), reported)
             counts.update([row.code for row in matching])
             found += [row for row in matching if row.code in query.conditions] if query.conditions else matching
             await trio.lowlevel.checkpoint()

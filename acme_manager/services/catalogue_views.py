@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 
 import attrs
@@ -13,6 +13,7 @@ from acme_manager.domain.condition import Code, Condition
 from acme_manager.domain.planning import RenewalPlan
 from acme_manager.domain.timeline import Timeline
 from acme_manager.services.catalogue_row import Row
+from acme_manager.services.catalogue_traits import NOTHING, TRAITS, WEAKNESSES
 
 _DAY = 86400.0
 
@@ -22,7 +23,8 @@ class Query:
     """Which certificates of the table: those that fit everything that says something.
 
     `q` are words, all of which must occur somewhere; `labels` are wanted names, with the wanted value or None for any;
-    `expiring` is in days from now. `sort` is one of catalogue_row.COLUMNS.
+    `expiring` is in days from now; `traits` are more names of catalogue_traits.TRAITS with a value, NOTHING if empty;
+    `weakness` is one of its WEAKNESSES; `reported`: whether a host reports it. `sort` is one of catalogue_row.COLUMNS.
     """
 
     q: str = ""
@@ -33,28 +35,40 @@ class Query:
     key_type: str = ""
     challenge: str = ""
     expiring: float | None = None
+    traits: tuple[tuple[str, str], ...] = ()
+    weakness: str = ""
+    reported: bool | None = None
     sort: str = "condition"
     descending: bool = False
     offset: int = 0
     limit: int = 50
 
-    def matching(self, rows: Sequence[Row], now: float) -> Sequence[Row]:
-        """Those that fit, whatever their condition. A pass for each thing asked is quicker than one for all."""
+    def matching(self, rows: Sequence[Row], now: float, reported: Collection[str]) -> Sequence[Row]:
+        """Those that fit, whatever their condition; `reported` are the keys of what hosts have.
+
+        A pass for each thing asked is quicker than one for all.
+        """
         for word in self.q.casefold().split():
             rows = [row for row in rows if word in row.haystack]
-        if self.issuer:
-            rows = [row for row in rows if row.certificate.issuer == self.issuer]
-        if self.owner:
-            rows = [row for row in rows if row.certificate.owner == self.owner]
-        if self.key_type:
-            rows = [row for row in rows if row.key_type == self.key_type]
-        if self.challenge:
-            rows = [row for row in rows if row.challenge == self.challenge]
+        usual = (
+            ("issuer", self.issuer),
+            ("owner", self.owner),
+            ("key_type", self.key_type),
+            ("challenge", self.challenge),
+        )
+        for name, value in (*usual, *self.traits):
+            if value:
+                trait = TRAITS[name]
+                rows = [row for row in rows if (trait(row) or NOTHING) == value]
         if self.expiring is not None:
             until = now + self.expiring * _DAY
             rows = [row for row in rows if row.expires <= until]
-        for name, value in self.labels:
-            rows = [row for row in rows if name in row.labels and value in {None, row.labels[name]}]
+        for label, wanted in self.labels:
+            rows = [row for row in rows if label in row.labels and wanted in {None, row.labels[label]}]
+        if self.weakness:
+            rows = WEAKNESSES[self.weakness].among(rows, now)
+        if self.reported is not None:
+            rows = [row for row in rows if (row.key in reported) is self.reported]
         return rows
 
 

@@ -111,7 +111,11 @@ def csv_head() -> list[str]:
 
 
 def csv_rows(entries: Sequence[Entry], reports: Reports) -> Iterator[list[str]]:
-    """The others. A spreadsheet must not take what an owner has written for a formula."""
+    """The others."""
     for entry in entries:
-        texts = (str(one.text(entry, reports)) for one in _EXPORTED)
-        yield [f"'{text}" if text.startswith(_FORMULA) else text for text in texts]
+        yield [csv_cell(str(one.text(entry, reports))) for one in _EXPORTED]
+
+
+def csv_cell(text: str) -> str:
+    """The text so that no spreadsheet takes what an owner has written for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

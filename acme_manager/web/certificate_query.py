@@ -10,11 +10,23 @@ from werkzeug.datastructures import MultiDict
 from acme_manager.domain.condition import CODES
 from acme_manager.errors import InvalidRequest
 from acme_manager.services.catalogue_row import COLUMNS
+from acme_manager.services.catalogue_traits import TRAITS, WEAKNESSES
 from acme_manager.services.catalogue_views import Query
 
 LIMITS = (25, 50, 100, 200)
 DEFAULT_LIMIT = 50
-_FILTERS = ("q", "condition", "issuer", "owner", "key_type", "challenge", "label", "expiring")
+RARE: Mapping[str, str] = {
+    "weakness": "Weak",
+    "lifetime": "Lifetime",
+    "profile": "Profile",
+    "issued_by": "Issued by",
+    "key": "Key made by",
+    "reported": "On a host",
+}
+"""Filters that figures of the inventory lead to, and what they are called; nobody picks them from a list."""
+
+_FILTERS = ("q", "condition", "issuer", "owner", "key_type", "challenge", "label", "expiring", *RARE)
+_REPORTED = {"yes": True, "no": False, "": None}
 _LARGEST = 999_999_999
 
 
@@ -28,6 +40,11 @@ def parse_query(args: MultiDict[str, str], *, most: int = LIMITS[-1]) -> Query:
     if unknown := [text for text in conditions if text not in codes]:
         raise InvalidRequest(f"'condition' must be one of {', '.join(codes)}, not '{unknown[0]}'", "condition")
     labels = (text.strip().partition("=") for text in args.get("label", "").split(",") if text.strip())
+    weakness, reported = args.get("weakness", ""), args.get("reported", "")
+    if weakness and weakness not in WEAKNESSES:
+        raise InvalidRequest(f"'weakness' must be one of {', '.join(WEAKNESSES)}", "weakness")
+    if reported not in _REPORTED:
+        raise InvalidRequest("'reported' must be yes or no", "reported")
     return Query(
         q=args.get("q", ""),
         conditions=frozenset(codes[text] for text in conditions),
@@ -37,6 +54,9 @@ def parse_query(args: MultiDict[str, str], *, most: int = LIMITS[-1]) -> Query:
         key_type=args.get("key_type", ""),
         challenge=args.get("challenge", ""),
         expiring=_number(args, "expiring", None),
+        traits=tuple((name, value) for name in RARE if name in TRAITS and (value := args.get(name, ""))),
+        weakness=weakness,
+        reported=_REPORTED[reported],
         sort=sort.removeprefix("-") or "condition",
         descending=sort.startswith("-"),
         offset=_number(args, "offset", 0) or 0,
@@ -54,7 +74,8 @@ def filters_of(args: MultiDict[str, str]) -> dict[str, Any]:
 
 def selection_of(query: Query) -> Mapping[str, Sequence[str]] | None:
     """The same as an operation's selector (domain/operation.py); None where that has no words for it."""
-    if query.q or query.conditions or query.challenge or query.expiring is not None:
+    unsaid = (query.q, query.conditions, query.challenge, query.traits, query.weakness)
+    if any(unsaid) or query.expiring is not None or query.reported is not None:
         return None
     fields = {
         "issuers": [query.issuer] if query.issuer else [],

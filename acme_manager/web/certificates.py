@@ -18,11 +18,12 @@ from acme_manager.domain.certificate import Certificate
 from acme_manager.domain.condition import CODES, Code, Tone
 from acme_manager.domain.token import Scope
 from acme_manager.errors import InvalidRequest
+from acme_manager.services.catalogue_traits import WEAKNESSES
 from acme_manager.services.catalogue_views import Entry
 from acme_manager.services.issuers import Issuers
 from acme_manager.services.reports import Reports
 from acme_manager.web.certificate_columns import COLUMNS, chosen, csv_head, csv_rows, offered
-from acme_manager.web.certificate_query import DEFAULT_LIMIT, LIMITS, filters_of, parse_query, selection_of
+from acme_manager.web.certificate_query import DEFAULT_LIMIT, LIMITS, RARE, filters_of, parse_query, selection_of
 from acme_manager.web.login import set_cookie
 from acme_manager.web.page import HEADERS, page, wants_json
 from acme_manager.web.viewer import Viewer, find_viewer
@@ -85,6 +86,8 @@ async def certificates() -> Response:
         words=WORDS,
         limits=LIMITS,
         selection=selection_of(query),
+        rare=RARE,
+        weak={code: one.sentence for code, one in WEAKNESSES.items()},
         hosts=services().reports.of,
         may_create=viewer.may(Scope.CREATE),
     )
