@@ -40,12 +40,24 @@ ACTIONS: Mapping[str, str] = {
     "ui_tokens.revoke": "token.revoke",
     "ui_downloads.private_key": "key.download",
     "ui_downloads.pkcs12_file": "key.download",
+    "ui_certificate_new.request": "certificate.request",
+    "ui_certificate_update.update": "certificate.update",
+    "ui_certificate_renewal.renew": "certificate.renew",
+    "ui_certificate_removal.revoke": "certificate.revoke",
+    "ui_certificate_removal.delete": "certificate.delete",
     "ui_login.login": "login",
     "ui_login.logout": "logout",
 }
 """The endpoint of each route that changes something, and what the log calls that; ApiRequest.action goes before it."""
 
-EXEMPT = frozenset({"check.check_certificate", "reports.take_report"})
+EXEMPT = frozenset(
+    {
+        "check.check_certificate",
+        "reports.take_report",
+        "ui_certificate_new.check",
+        "ui_certificate_update.check",
+    }
+)
 """Endpoints that take a body and change nothing that anybody decides."""
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})

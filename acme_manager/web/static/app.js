@@ -71,9 +71,9 @@
     }
   });
 
-  // A form is sent once, however often somebody clicks.
+  // A form is sent once, however often somebody clicks; but a file may be wanted again (`data-again`).
   document.addEventListener("submit", (event) => {
-    if (event.target.method !== "post") return;
+    if (event.target.method !== "post" || "again" in event.target.dataset) return;
     if (event.target.dataset.sent) event.preventDefault();
     event.target.dataset.sent = "yes";
   });
@@ -240,9 +240,22 @@
       clearTimeout(timer);
       timer = setTimeout(check, 2 * TYPING);
     });
+    if ("checkNow" in form.dataset) check();
+  }
+
+  // `<p hidden><input type="file" data-fills="id">`: the text of a file goes into a field, as if somebody had typed it.
+  function equipFile(picker) {
+    picker.closest("[hidden]").hidden = false;
+    picker.addEventListener("change", async () => {
+      if (!picker.files.length) return;
+      const field = document.getElementById(picker.dataset.fills);
+      field.value = await picker.files[0].text();
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    });
   }
 
   equip(document);
+  for (const picker of document.querySelectorAll("[data-fills]")) equipFile(picker);
   equipTheme();
   equipMenu();
   for (const form of document.querySelectorAll("form[data-search]")) equipSearch(form);
