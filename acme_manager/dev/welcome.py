@@ -47,6 +47,7 @@ def banner(places: Places) -> str:
     return f"""
 ACME Manager runs in development mode: OpenBao is its store and its CA. For trying things, not for production.
 
+  Look at it     {url}/ui/    (log in with the API key or the token)
   API            {url}/api/v1
   Documentation  {url}/swagger
   Metrics        {url}/metrics
