@@ -37,6 +37,7 @@ from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
 from acme_manager.services.journal import Journal
 from acme_manager.services.latest_attempts import LatestAttempts
+from acme_manager.services.node_watch import NodeWatch
 from acme_manager.services.operation_preview import Previewing
 from acme_manager.services.operation_rounds import OperationRounds
 from acme_manager.services.operations import Operations
@@ -56,7 +57,7 @@ from acme_manager.services.request_choices import RequestChoices
 from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.revoking import Revoking
 from acme_manager.services.sessions import Sessions
-from acme_manager.services.signals import Signals
+from acme_manager.services.signals import CLUSTER, Signals
 from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
 from acme_manager.services.store import CertificateStore
@@ -71,6 +72,7 @@ from acme_manager.workers.renewal import RenewalWorker
 from acme_manager.workers.schedule import WorkerMetrics, every
 from acme_manager.workers.token_expiry import TokenExpiry
 
+_HEALTH_INTERVAL = 15.0  # seconds: pages show what was found last
 _UPKEEP_INTERVAL = 3600.0  # seconds, as in the Go original
 
 
@@ -204,6 +206,7 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         signals=Signals(state, ring, ring, findings),
         reports=reports,
         passes=passes,
+        node_watch=NodeWatch(ring, ring, settings),
         fetches=fetches,
         counters=counters,
         inventory=Inventory(state, counters, plans, reports, clock),
@@ -245,6 +248,11 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         clock=clock,
         items=OperationRounds.gauge(registry),
     )
+
+    async def look_at_health() -> None:
+        if await services.health.look():
+            services.signals.announce(CLUSTER)
+
     reign = Reign(
         cluster=ring,
         state=state,
@@ -268,7 +276,9 @@ def assemble(ground: Ground, storage: VaultStorage, ring: Ring, keeper: IssuerKe
         services.signals.run,
         passes.run,
         fetches.run,
+        services.node_watch.run,
         ground.descriptions.run,
+        every(_HEALTH_INTERVAL, "health", look_at_health, metrics),
         every(flags.check_issuer_interval, "issuer health", health.check_all, metrics, ground.issuers_changed),
         every(flags.check_token_interval, "token expiry", TokenExpiry(tokens, ring, registry, audit).look, metrics),
         partial(ring.whenever_leading, audit),

@@ -22,6 +22,14 @@ class Health:
 
     def __init__(self, needed: Mapping[str, Check], others: Sequence[Callable[[], Awaitable[Findings]]] = ()) -> None:
         self._needed, self._others = needed, others
+        self.latest: Findings = {}
+        """What `look` found last; nothing before it has. For pages: they don't wait for a store that is away."""
+
+    async def look(self) -> bool:
+        """Ask all parts and keep what they say. Returns whether that is not what they said before."""
+        found = {**await self.report(), **await self.others()}
+        changed, self.latest = found != self.latest, found
+        return changed
 
     async def report(self) -> Findings:
         """Each needed part's name, with None or what is wrong."""

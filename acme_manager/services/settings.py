@@ -11,9 +11,15 @@ from acme_manager.config.model import Common, Config, DnsConfig, IssuerConfig, V
 
 @attrs.define
 class Settings:
-    """Read what you need at the moment you need it; `config` changes as a whole, in one step."""
+    """Read what you need at the moment you need it; `config` changes as a whole, in one step.
+
+    `refused` is what is wrong with the files, where they say something else that can't be applied; `postponed` is what
+    of them waits for a restart. One of them at most is not empty.
+    """
 
     config: Config
+    refused: str = ""
+    postponed: str = ""
 
     def go_by(self, config: Config) -> None:
         """From now on this counts."""

@@ -46,6 +46,10 @@ class Signals:
             stack.enter_context(watch("audit/", lambda _key, _value: self._note(AUDIT, _EVERYBODY)))
             yield
 
+    def announce(self, topic: str) -> None:
+        """Something of that topic has changed, for everybody."""
+        self._note(topic, _EVERYBODY)
+
     async def run(self) -> None:
         """Look now and then at what tells of no changes, for as long as the node runs."""
         cluster, issuers = self._cluster_now(), self._issuers_now()

@@ -137,11 +137,14 @@ class ConfigWatcher:
 
     def _in_use(self, config: Config) -> None:
         self._said = None
+        self._settings.refused = self._settings.postponed = ""
         self._metrics.error.set(0)
         self._metrics.restart.set(0)
         self._metrics.hash.set(int(config.digest[:_HASH_DIGITS] or "0", 16))
 
     def _refuse(self, complaints: Sequence[Complaint]) -> None:
+        words = (f"{one.where}: {one.message}" if one.where else one.message for one in complaints)
+        self._settings.refused, self._settings.postponed = "; ".join(words), ""
         self._metrics.error.set(1)
         self._metrics.restart.set(0)
         if self._is_news(tuple(complaints)):
@@ -149,6 +152,7 @@ class ConfigWatcher:
                 _log.error("configuration not applied, the old one stays", where=one.where, err=one.message)
 
     def _postpone(self, waiting: Sequence[Change]) -> None:
+        self._settings.refused, self._settings.postponed = "", "; ".join(map(str, waiting))
         self._metrics.error.set(0)
         self._metrics.restart.set(1)
         if self._is_news(tuple(waiting)):

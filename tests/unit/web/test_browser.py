@@ -17,7 +17,7 @@ async def test_a_browser_logs_in_and_out_and_says_who_it_is() -> None:
         assert "could not be identified" in refused.said
 
         admin = await administrator(api)
-        assert (await admin.get()).root.one("h1").text == "Home"
+        assert (await admin.get()).root.one("h1").text == "Ready for the first certificate"
         assert "Administrator" in (await admin.get()).id("account-menu").text
 
         alice = await owner(api, Scope.READ)
