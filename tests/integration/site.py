@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,16 @@ async def open_site(
         through = attrs.evolve(bao, url=to_bao.url)
         running = await enter(node(folder, bao=through, issuers=issuers, dns=dns, port=http_port, **options))
         yield Site(bao=bao, ca=ca, dns=dns, node=running, to_ca=to_ca, to_bao=to_bao)
+
+
+@contextmanager
+def case(*what: object) -> Iterator[None]:
+    """One of several cases on one set-up, which takes longer than they do: an error says in which of them it came."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in the case {what}")
+        raise
 
 
 def leaf(certificate: dict[str, Any]) -> x509.Certificate:

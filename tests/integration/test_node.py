@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import trio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from acme_manager.domain.keys import KeyType
-from tests.integration.site import csr_for, eventually, leaf, names, nothing_left, open_site
+from tests.integration.site import case, csr_for, eventually, leaf, names, nothing_left, open_site
 from tests.parts.program import LOOPBACK
 
 
@@ -54,9 +53,8 @@ async def test_a_certificate_lives_from_its_request_to_its_deletion(tmp_path: Pa
         await nothing_left(site, "www.example.test", "api.example.test")
 
 
-@pytest.mark.parametrize(
-    ("wish", "expected"),
-    [
+async def test_every_kind_of_name_and_key_made_by_the_server(tmp_path: Path) -> None:
+    wishes: list[tuple[dict[str, Any], set[str]]] = [
         ({"domain": "*.example.test", "san": "example.test", "issuer": "pebble"}, {"*.example.test", "example.test"}),
         ({"domain": "Bücher.example.test", "issuer": "pebble"}, {"xn--bcher-kva.example.test"}),
         ({"domain": "delegated.example.test", "issuer": "pebble"}, {"delegated.example.test"}),
@@ -65,34 +63,35 @@ async def test_a_certificate_lives_from_its_request_to_its_deletion(tmp_path: Pa
         ({"domain": "x.example.test", "issuer": "pebble", "http_challenge": "kvring"}, {"x.example.test"}),
         ({"domain": "rsa.example.test", "issuer": "pebble", "key_type": "rsa2048"}, {"rsa.example.test"}),
         ({"domain": "p384.example.test", "issuer": "pebble", "key_type": "EC384"}, {"p384.example.test"}),
-    ],
-)
-async def test_every_kind_of_name_and_key_made_by_the_server(
-    tmp_path: Path, wish: dict[str, Any], expected: set[str]
-) -> None:
+    ]
     async with open_site(tmp_path) as site, site.node.client() as client:
-        created = await client.post("/api/v1/certificate", json={**wish, "name": "it", "bundle": True})
-        assert created.status_code == 201, created.text
-        certificate = created.json()
-        assert names(certificate) == expected
-        key = load_pem_private_key(certificate["private_key"].encode(), None)
-        encoding = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        assert key.public_key().public_bytes(*encoding) == leaf(certificate).public_key().public_bytes(*encoding)
-        assert certificate["cert"].count("BEGIN CERTIFICATE") == 2
-
-        blind = await site.node.new_token(scope=["create"])
-        reader = await site.node.new_token(scope=["read"])
+        blind, reader = [await site.node.new_token(scope=[right]) for right in ("create", "read")]
         stranger = await site.node.new_token("mallory")
-        async with (
-            site.node.client(reader) as owner,
-            site.node.client(stranger) as other,
-            site.node.client(blind) as maker,
-        ):
-            assert (await owner.get("/api/v1/certificate/it")).json()["private_key"] == certificate["private_key"]
-            assert (await other.get("/api/v1/certificate/it")).status_code == 404
-            assert (await maker.get("/api/v1/certificate/it")).status_code == 403
-        await nothing_left(site, *(name.removeprefix("*.") for name in expected), "delegated.example.test")
-        assert certificate["private_key"].splitlines()[1] not in site.node.program.log()
+        for number, (wish, expected) in enumerate(wishes):
+            with case(wish):
+                name = f"it{number}"
+                created = await client.post("/api/v1/certificate", json={**wish, "name": name, "bundle": True})
+                assert created.status_code == 201, created.text
+                certificate = created.json()
+                assert names(certificate) == expected
+                key = load_pem_private_key(certificate["private_key"].encode(), None)
+                encoding = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+                assert key.public_key().public_bytes(*encoding) == leaf(certificate).public_key().public_bytes(
+                    *encoding
+                )
+                assert certificate["cert"].count("BEGIN CERTIFICATE") == 2
+
+                path = f"/api/v1/certificate/{name}"
+                async with (
+                    site.node.client(reader) as owner,
+                    site.node.client(stranger) as other,
+                    site.node.client(blind) as maker,
+                ):
+                    assert (await owner.get(path)).json()["private_key"] == certificate["private_key"]
+                    assert (await other.get(path)).status_code == 404
+                    assert (await maker.get(path)).status_code == 403
+                await nothing_left(site, *(name.removeprefix("*.") for name in expected), "delegated.example.test")
+                assert certificate["private_key"].splitlines()[1] not in site.node.program.log()
 
 
 async def test_several_names_with_a_client_made_rsa_key(tmp_path: Path) -> None:
