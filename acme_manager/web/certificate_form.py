@@ -115,9 +115,16 @@ def id_of(form: Mapping[str, str]) -> CertificateId:
 def certificate_at(viewer: Viewer, form: Form, scope: Scope) -> Certificate:
     """The certificate that is to be dealt with, if the viewer may. Raises CertificateNotFound, MissingScope."""
     id = id_of(form)
-    current_request().audited = id.key
-    viewer.require(scope, id.owner, id.key)
+    note(viewer, id, scope)
     return services().certificates.find(id)
+
+
+def note(viewer: Viewer, id: CertificateId, scope: Scope) -> None:
+    """Have the audit log say which certificate it is about, and whose. Raises CertificateNotFound, MissingScope."""
+    request = current_request()
+    request.audited = id.key
+    viewer.require(scope, id.owner, id.key)
+    request.owner = id.owner
 
 
 def what_is_wrong(error: BaseException) -> dict[str, Any]:

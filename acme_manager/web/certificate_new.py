@@ -15,6 +15,7 @@ from acme_manager.web.certificate_form import (
     fields_of,
     id_of,
     look_ahead,
+    note,
     params_of,
     shown_again,
 )
@@ -46,7 +47,6 @@ async def _again(viewer: Viewer, form: Form, error: BaseException) -> Response:
 async def request(viewer: Viewer, form: Form) -> Response:
     """Begin to issue it, and show how that goes."""
     owner = _owner(viewer, form)
-    current_request().audited = _id(owner, form).key
     if complaint := owner_complaint(owner):
         raise InvalidRequest(f"'owner' {complaint}", "owner")
     id = await services().certificates.begin_request(viewer.acting_for(owner), params_of(form))
@@ -71,7 +71,7 @@ async def _choices(viewer: Viewer, form: Form) -> Choices:
 def _owner(viewer: Viewer, form: Form) -> str:
     """Whose it is going to be: an administrator says so, for others it is theirs. Raises as Viewer.require does."""
     owner = form["owner"] or viewer.owner
-    viewer.require(Scope.CREATE, owner, owner)
+    note(viewer, _id(owner, form), Scope.CREATE)
     return owner
 
 
