@@ -166,13 +166,24 @@ class Browser:
 
     async def post(self, address: str, values: Values) -> Page:
         """Send whatever, as no page of ours would."""
-        body = urlencode(values, doseq=True)
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self._answer(await self._client.post(f"/ui/{address}", data=body, headers=headers))
+        return await self._answer(await self._post(address, values))
+
+    async def raw(self, address: str, values: Values) -> bytes:
+        """The same, for what is answered with a file that is no text."""
+        content = await (await self._post(address, values)).get_data(as_text=False)
+        assert isinstance(content, bytes)
+        return content
 
     async def follow(self, page: Page) -> Page:
         """Go where a redirect leads."""
         return await self.get(page.goes_to)
+
+    async def _post(self, address: str, values: Values) -> Response:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answered: Response = await self._client.post(
+            f"/ui/{address}", data=urlencode(values, doseq=True), headers=headers
+        )
+        return answered
 
     async def _answer(self, response: Response) -> Page:
         body = await response.get_data(as_text=True)
