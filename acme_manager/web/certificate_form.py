@@ -21,7 +21,6 @@ from acme_manager.domain.token import Scope
 from acme_manager.errors import (
     AcmeManagerError,
     CertificateExists,
-    CertificateNotFound,
     InvalidRequest,
     IssuerRateLimited,
     MissingScope,
@@ -143,7 +142,7 @@ def what_is_wrong(error: BaseException) -> dict[str, Any]:
     return shown | {
         "fields": known,
         "others": [*shown["others"], *others],
-        "exists": _present(error.key) if isinstance(error, CertificateExists) else None,
+        "exists": _kept(error.key) if isinstance(error, CertificateExists) else None,
         "again_at": services().clock.now() + timedelta(seconds=wait) if wait else None,
     }
 
@@ -169,13 +168,9 @@ def existing(id: CertificateId) -> Certificate | None:
         return None
 
 
-def _present(key: str) -> CertificateId | None:
-    parts = key.split("/")
-    named = CertificateId(parts[0], name=parts[1]) if len(parts) == 2 else CertificateId(*parts[:3])
-    try:
-        return services().certificates.find(named).id
-    except CertificateNotFound:
-        return None
+def _kept(key: str) -> Certificate | None:
+    owner, *parts = key.split("/")
+    return existing(CertificateId(owner, name=parts[0]) if len(parts) == 1 else CertificateId(owner, *parts))
 
 
 def _joined(text: str) -> str:
