@@ -30,13 +30,17 @@ _PATIENCE = 1.0  # seconds for a CA to tell what this node does not remember of 
 @routes.get("")
 @describe({200: IssuersAnswer}, security=(API_KEY, BEARER), problems=(401, 503))
 async def list_issuers() -> Response:
-    """List the issuers that the caller may use: all with the API key, with a token those of its allow-list."""
-    return answer(await issuer_records(_allowed()))
+    """List the issuers that the caller may use: all with the API key, with a token those of its allow-list.
+
+    Limits of single domains and names are told with the API key only: they may be another owner's.
+    """
+    names = "X-API-Key" in current_request().headers
+    return answer(await issuer_records(_allowed(), names=names))
 
 
-async def issuer_records(allowed: Callable[[str], bool]) -> list[dict[str, Any]]:
-    """The issuers whose names are allowed, in the order of these."""
-    budgets = report(services().budgets)
+async def issuer_records(allowed: Callable[[str], bool], *, names: bool) -> list[dict[str, Any]]:
+    """The issuers that are allowed, by name. With `names` what is said of single domains is told too."""
+    budgets = {name: one if names else one.without_names() for name, one in report(services().budgets).items()}
     configs = [config for name, config in sorted(services().budgets.configs().items()) if allowed(name)]
     accounts = await together(_account, configs)
     return [_shown(one, account, budgets[one.name]) for one, account in zip(configs, accounts, strict=True)]

@@ -45,6 +45,14 @@ class IssuerBudget:
     levels: tuple[Level, ...]
     pauses: tuple[Pause, ...]
 
+    def without_names(self) -> IssuerBudget:
+        """What an owner is told: the account's figures, and nothing of domains, which may be another owner's."""
+        return attrs.evolve(
+            self,
+            levels=tuple(level for level in self.levels if not level.about),
+            pauses=tuple(pause for pause in self.pauses if not pause.about),
+        )
+
 
 def report(budgets: Budgets) -> Mapping[str, IssuerBudget]:
     """Each configured issuer's, by name."""

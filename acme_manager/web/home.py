@@ -60,7 +60,6 @@ async def home() -> Response:
         "next_due": next((one.plan.due for one in overview.following if one.plan is not None), None),
         "upcoming": [(one, bar(title_of(one.id), one.timeline)) for one in upcoming if one.timeline is not None],
         "days": histogram(overview.days),
-        "first_day": overview.days[0].date,
         "last_day": overview.days[-1].date,
         "cluster": _cluster(known),
         "passes": known.passes.all() if viewer.sees_all else (),
@@ -119,10 +118,10 @@ def _cluster(known: Services) -> dict[str, Any]:
     members, statistics = cluster.members(), cluster.statistics()
     voters = set(statistics.get("voters") or [one["name"] for one in members])
     present = {one["name"] for one in members if one.get("state") == "ACTIVE"}
-    term = cluster.stamp().partition(".")[0]
+    term = statistics.get("leader_term") or 0
     return {
         "leader": cluster.leader(),
-        "term": int(term) if term.isdigit() else 0,
+        "term": term,
         "since": statistics.get("leader_since"),
         "members": members,
         "votes": len(voters),
@@ -135,14 +134,7 @@ def _seen_by(viewer: Viewer, budgets: Mapping[str, IssuerBudget]) -> Mapping[str
     """An owner is not told of the domains of others."""
     if viewer.sees_all:
         return budgets
-    return {
-        name: attrs.evolve(
-            one,
-            levels=tuple(level for level in one.levels if not level.about),
-            pauses=tuple(pause for pause in one.pauses if not pause.about),
-        )
-        for name, one in budgets.items()
-    }
+    return {name: one.without_names() for name, one in budgets.items()}
 
 
 async def _operations(known: Services) -> list[tuple[Operation, Progress]]:
