@@ -71,8 +71,7 @@ def params_of(form: Form, present: Certificate | None = None) -> CertificatePara
                 **{field: form[field] for field in ("domain", "issuer", "name", "renewal_days", "profile")},
                 "san": _joined(form["san"]),
                 "labels": ",".join(part.strip() for part in re.split(r"[\n,]", form["labels"]) if part.strip()),
-                "csr": _csr(form, present),
-                "key_type": form["key_type"] if form["key"] == "server" else "",
+                **_key(form, present),
                 "days": int(days) if _NUMBER.fullmatch(days) else days or 0,
                 "dns_challenge": dns,
                 "http_challenge": http,
@@ -185,12 +184,18 @@ def _challenge(form: Form) -> tuple[str, str]:
     return (name, "") if kind == "dns" else ("", name)
 
 
-def _csr(form: Form, present: Certificate | None) -> str:
-    """The CSR as the API wants it: base64 of PEM. One that is kept stays as it is, to the letter."""
-    if form["key"] == "kept" and present is not None:
-        return present.csr
-    if form["key"] != "csr":
-        return ""
+def _key(form: Form, present: Certificate | None) -> Mapping[str, str]:
+    """Whose key it is. A CSR is base64 of PEM; one that is kept stays as it is, to the letter."""
+    match form["key"]:
+        case "kept" if present is not None:
+            return {"csr": present.csr, "key_type": present.key_type}
+        case "csr":
+            return {"csr": _csr(form)}
+        case _:
+            return {"key_type": form["key_type"]}
+
+
+def _csr(form: Form) -> str:
     if not form["csr"]:
         raise InvalidRequest("paste the CSR here, or let the server make the key", "csr")
     text = form["csr"] + "\n"

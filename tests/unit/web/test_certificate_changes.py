@@ -69,7 +69,7 @@ async def test_a_change_of_labels_orders_nothing_and_a_change_of_names_does() ->
 
 async def test_a_csr_stays_as_it_is_until_another_one_is_pasted_or_the_server_is_to_make_the_key() -> None:
     csr = csr_for("example.com")
-    async with with_one(csr=csr) as (api, _):
+    async with with_one(csr=csr, key_type="EC384") as (api, _):
         alice = await owner(api)
         form = await form_on(alice, "certificate-update")
         assert form.values["key"] == "kept"
