@@ -26,6 +26,7 @@ from hypercorn.typing import AppWrapper, ConnectionState
 _log = structlog.get_logger(__name__)
 
 _PART = 64 * 1024  # bytes of an answer that are sent without waiting for its end
+_UNBUFFERED = (b"x-accel-buffering", b"no")
 
 
 @attrs.frozen(kw_only=True)
@@ -172,6 +173,12 @@ class Connection(TCPServer):
         return protocol.connection.their_state is h11.IDLE and bool(protocol.connection.trailing_data[0])
 
     def _in_answer(self) -> bool:
-        """Whether an answer has begun and not ended. Its parts are sent as one: writing costs more than they do."""
+        """Whether an answer has begun and not ended. Its parts are sent as one: writing costs more than they do.
+
+        Not those of an answer that says, to proxies too, that its reader waits for each part.
+        """
         protocol = self.protocol.protocol
-        return isinstance(protocol, H11Protocol) and protocol.connection.our_state is h11.SEND_BODY
+        if not isinstance(protocol, H11Protocol) or protocol.connection.our_state is not h11.SEND_BODY:
+            return False
+        answer = getattr(protocol.stream, "response", None)  # not there for Hypercorn's own answers
+        return answer is None or _UNBUFFERED not in answer["headers"]
