@@ -108,7 +108,6 @@ def _workers(services: Services) -> Iterator[Trouble]:
                 title=f"The worker '{one.worker}' fails on {one.node}",
                 detail=_sentence(one.error),
                 since=one.succeeded,
-                until=None,
                 page="cluster",
                 link="Cluster",
             )
@@ -133,25 +132,35 @@ def _configuration(services: Services) -> Iterator[Trouble]:
 
 
 def _budgets(budgets: Mapping[str, IssuerBudget]) -> Iterator[Trouble]:
-    """What leaves no room for all orders at a CA, or for those for whole domains."""
+    """What leaves no room for any order at a CA, or for those for whole domains; one for each CA."""
     for name, budget in budgets.items():
-        for pause in budget.pauses:
-            if not pause.about:
-                yield _full(name, "The CA has told us to wait.", pause.until)
-        for kind in (Kind.ORDERS, Kind.DOMAIN):
-            empty = [level for level in budget.levels if level.kind is kind and not level.left]
-            limit = budget.limits.of(kind)
-            if empty and limit is not None:
-                bucket = ACCOUNT if kind is Kind.ORDERS else Bucket(kind, listed(level.about for level in empty))
-                free = min((level.next_free for level in empty if level.next_free), default=None)
-                yield _full(name, f"Used up: {bucket.in_words(limit)}.", free)
+        full = list(_full(budget))
+        if full:
+            yield Trouble(
+                tone=Tone.WARN,
+                title=f"There is no room at {name}",
+                detail=" ".join(detail for detail, _until in full),
+                until=max((until for _detail, until in full if until is not None), default=None),
+                page="issuers",
+                link="Issuers",
+            )
 
 
-def _full(issuer: str, detail: str, until: datetime | None) -> Trouble:
-    title = f"There is no room at {issuer}"
-    return Trouble(tone=Tone.WARN, title=title, detail=detail, until=until, page="issuers", link="Issuers")
+def _full(budget: IssuerBudget) -> Iterator[tuple[str, datetime | None]]:
+    for pause in budget.pauses:
+        if not pause.about:
+            yield "The CA has told us to wait.", pause.until
+    for kind in (Kind.ORDERS, Kind.DOMAIN):
+        empty = [level for level in budget.levels if level.kind is kind and not level.left]
+        limit = budget.limits.of(kind)
+        if empty and limit is not None:
+            bucket = ACCOUNT if kind is Kind.ORDERS else Bucket(kind, listed(level.about for level in empty))
+            free = min((level.next_free for level in empty if level.next_free), default=None)
+            yield f"Used up: {bucket.in_words(limit)}.", free
 
 
 def _sentence(text: object) -> str:
     words = str(text).strip()
+    first = words.partition(" ")[0]
+    words = words[0].upper() + words[1:] if first.isalpha() else words
     return words if words.endswith((".", "!", "?")) else f"{words}."

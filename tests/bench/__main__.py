@@ -22,6 +22,7 @@ from tests.bench.parts import BenchFailed
 from tests.bench.plugins import bench_plugins
 from tests.bench.renewals import bench_renewals
 from tests.bench.ring import bench_ring
+from tests.bench.ui import bench_ui
 from tests.parts.program import PartFailed
 
 
@@ -33,7 +34,19 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["issue", "api", "ring", "failover", "renewals", "catalogue", "fleet", "plugins", "agents", "all"],
+        choices=[
+            "issue",
+            "api",
+            "ring",
+            "failover",
+            "renewals",
+            "catalogue",
+            "fleet",
+            "plugins",
+            "agents",
+            "ui",
+            "all",
+        ],
         default="all",
     )
     parser.add_argument("--rounds", type=_count, help="default 3; failover: kills, default 50")
@@ -66,6 +79,7 @@ def main(arguments: list[str]) -> int:
         "catalogue": partial(bench_catalogue, 50_000, 5),
         "fleet": partial(bench_fleet, given.fleet, rounds),
         "agents": partial(bench_agents, given.agents, 10),
+        "ui": partial(bench_ui, rounds),
     }
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     try:

@@ -184,3 +184,16 @@ async def test_whoever_asks_gets_an_answer() -> None:
     stage.asked.ring()
     assert await stage.look() == ["configuration in use is what the files say"]
     assert await stage.look() == []
+
+
+async def test_pages_are_told_what_is_wrong_with_the_files_until_it_is_mended(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    stage = Stage(FIRST)
+    settings = stage.settings
+    await stage.look(BROKEN)
+    assert (settings.refused, settings.postponed) == ("issuer: is empty; common: is wrong", "")
+    await stage.look(attrs.evolve(FIRST, vault=attrs.evolve(VAULT, url="https://other")))
+    assert (settings.refused, settings.postponed) == ("", "storage.vault.url: https://vault -> https://other")
+    await stage.look(FIRST)
+    assert (settings.refused, settings.postponed) == ("", "")
