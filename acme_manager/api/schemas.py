@@ -131,7 +131,8 @@ class AttemptAnswer:
     """An attempt to get a certificate, or to revoke and delete it. What says nothing is left out. Times: RFC 3339.
 
     `outcome`: `running`, `issued`, `deleted`, `failed`, or `interrupted` when its node stopped leading. `reason`: why it
-    was made. `error`: why it failed; `problem`: what the CA said. At most 20 records and 8 servers of each are noted.
+    was made. `error`: why it failed; `cause`: that in one word, `dns`, `credentials`, `rate_limit`, …; `problem`: what
+    the CA said. At most 20 records and 8 servers of each are noted.
     """
 
     began: str
@@ -142,6 +143,7 @@ class AttemptAnswer:
     steps: list[StepAnswer]
     records: list[WrittenRecord]
     error: str = ""
+    cause: str = ""
     problem: str = ""
 
 

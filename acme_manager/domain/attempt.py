@@ -22,6 +22,7 @@ class Attempt:
     reason: str = ""
     issuer: str = ""
     error: str = ""
+    cause: str = ""  # of a failure (domain/causes.py)
     problem: str = ""  # the CA's own words
     steps: tuple[tuple[str, datetime], ...] = ()
 
@@ -49,7 +50,7 @@ def attempt_from_json(record: Mapping[str, Any]) -> Attempt:
             outcome=str(record["outcome"]),
             began=_instant(record["began"]),
             ended=_instant(record["ended"]) if record.get("ended") else None,
-            **{name: str(record.get(name, "")) for name in ("reason", "issuer", "error", "problem")},
+            **{name: str(record.get(name, "")) for name in ("reason", "issuer", "error", "cause", "problem")},
             steps=tuple((str(step["step"]), _instant(step["at"])) for step in record.get("steps", ())),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:

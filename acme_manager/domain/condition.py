@@ -176,8 +176,9 @@ def failed_request(attempt: Attempt, now: datetime) -> Condition | None:
         code=Code.REQUEST_FAILED,
         tone=Tone.WARN,
         sentence=f"The last request failed: {sentence}",
-        remedy=Remedy.CHANGE,
+        remedy=Remedy.DNS if _REMEDIES.get(attempt.cause, (Remedy.CHANGE, ""))[0] is Remedy.DNS else Remedy.CHANGE,
         advice=advice,
+        cause=attempt.cause,
     )
 
 

@@ -19,6 +19,7 @@ from acme_manager.dns.answers import Sight
 from acme_manager.dns.challenge import Record
 from acme_manager.dns.solver import DnsSolver
 from acme_manager.dns.wire import Server
+from acme_manager.domain.causes import classify
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.domain.gotime import rfc3339
 from acme_manager.errors import AcmeManagerError, IssuanceFailed, Unavailable
@@ -29,7 +30,7 @@ PREFIX = "attempt/"  # followed by the certificate's key
 _MOST = 3  # attempts for each certificate
 _MOST_RECORDS, _MOST_SERVERS, _LONGEST = 20, 8, 500  # in one of them; the last is of a text
 _MOST_BYTES = 16 * 1024  # of all of them
-_PAUSE = 2.0  # seconds between two writes while an attempt goes on
+_PAUSE = 2.0  # seconds between two writes about records while an attempt goes on
 _KEPT = timedelta(days=14)
 
 RUNNING, ISSUED, DELETED, FAILED, INTERRUPTED = "running", "issued", "deleted", "failed", "interrupted"
@@ -75,7 +76,10 @@ class Attempts:
             outcome = success
         except Exception as error:
             outcome = FAILED
-            record["error"] = _cut(str(error) if isinstance(error, AcmeManagerError) else "internal error, see the log")
+            if isinstance(error, AcmeManagerError):
+                record |= {"error": _cut(str(error)), "cause": classify(error).name}
+            else:
+                record["error"] = "internal error, see the log"
             if isinstance(error, IssuanceFailed) and error.problem is not None:
                 record["problem"] = _cut(str(error.problem))
             raise
@@ -126,7 +130,7 @@ class Attempts:
         attempt = self._open.get(id.key)
         if attempt is not None:
             attempt.record["steps"].append({"step": step.value, "at": self.now()})
-            self.touch(id.key, attempt)
+            self._write(id.key, attempt)  # at once: the next may be long in coming
 
     def _write(self, key: str, attempt: _Open) -> None:
         attempt.written = trio.current_time()
