@@ -35,6 +35,8 @@ ACTIONS: Mapping[str, str] = {
     "operations.abort": "operation.abort",
     "resync.resync": "storage.resync",
     "cluster.forget": "ring.forget",
+    "ui_cluster.forget": "ring.forget",
+    "ui_cluster.resync": "storage.resync",
     "ui_tokens.create": "token.create",
     "ui_tokens.replace": "token.replace",
     "ui_tokens.revoke": "token.revoke",

@@ -24,10 +24,11 @@ async def list_workers() -> Response:
     """List the workers with their last rounds: the leader's of what only the leader does, else this node's own."""
     require_api_key()
     now = services().clock.now()
-    return answer([_shown(one, now) for one in services().passes.all()])
+    return answer([worker_record(one, now) for one in services().passes.all()])
 
 
-def _shown(one: Pass, now: datetime) -> dict[str, Any]:
+def worker_record(one: Pass, now: datetime) -> dict[str, Any]:
+    """Its last round; what is empty is left out."""
     optional = {
         "succeeded": rfc3339(one.succeeded) if one.succeeded else "",
         "error": one.error,

@@ -23,6 +23,7 @@ from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import Issuers
+from acme_manager.services.node_watch import NodeWatch
 from acme_manager.services.operations import Operations
 from acme_manager.services.passes import Passes
 from acme_manager.services.plans import Plans
@@ -66,6 +67,7 @@ class Services:
     signals: Signals
     reports: Reports
     passes: Passes
+    node_watch: NodeWatch
     fetches: Fetches
     counters: Counters
     inventory: Inventory

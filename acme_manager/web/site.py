@@ -19,6 +19,7 @@ from acme_manager.web import (
     certificate_renewal,
     certificate_update,
     certificates,
+    cluster,
     dns,
     downloads,
     home,
@@ -53,6 +54,7 @@ PAGES: tuple[Blueprint, ...] = (
     certificate_renewal.routes,
     certificate_removal.routes,
     downloads.routes,
+    cluster.routes,
     original.routes,
 )
 

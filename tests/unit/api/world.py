@@ -24,6 +24,7 @@ from acme_manager.services.fetches import Fetches
 from acme_manager.services.health import Health
 from acme_manager.services.inventory import Inventory
 from acme_manager.services.latest_attempts import LatestAttempts
+from acme_manager.services.node_watch import NodeWatch
 from acme_manager.services.plans import Plans
 from acme_manager.services.plugins import Plugins
 from acme_manager.services.reports import Reports
@@ -114,6 +115,7 @@ async def open_api(
                 "changes": changes,
                 "reports": reports,
                 "passes": passes(opened.cluster),
+                "node_watch": NodeWatch(opened.cluster, opened.cluster, settings_now),
                 "fetches": Fetches(opened.cluster, opened.cluster, opened.state, FixedClock()),
                 "counters": opened.counters,
                 "inventory": Inventory(opened.state, opened.counters, plans, reports, FixedClock()),
