@@ -106,7 +106,8 @@ async def enter(session: Session, target: str) -> Response:
     left = (session.ends - services().clock.now()).total_seconds()
     set_cookie(response, COOKIE, await services().sessions.seal(session), max(1, int(left)))
     response.delete_cookie(_BEFORE, path=None)
-    request.actor, request.owner = Viewer(name=session.name, session=session).actor, session.owner
+    who = Viewer(name=session.name, session=session, token=services().sessions.token_of(session))
+    request.actor, request.owner = who.actor, session.owner
     return response
 
 
