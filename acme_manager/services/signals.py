@@ -32,6 +32,11 @@ class Signals:
         self._changed = trio.Event()
         self.closed = False
 
+    @property
+    def mark(self) -> str:
+        """How far this node has counted, for who asks later what has changed since."""
+        return f"{self.epoch}-{self.count}"
+
     @contextmanager
     def following(self) -> Iterator[None]:
         """Note changes for the length of a block."""

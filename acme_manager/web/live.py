@@ -33,7 +33,8 @@ async def events() -> Response:
     if _open_streams.available_tokens < 1:
         raise Unavailable("too many pages follow what happens on this node", 10.0)
     signals = services().signals
-    last = current_request().headers.get("Last-Event-ID")
+    request = current_request()
+    last = request.headers.get("Last-Event-ID") or request.args.get("after")
     response = Response(_stream(signals, viewer.whose, _known(signals, last)), content_type="text/event-stream")
     response.headers.extend(HEADERS | {"X-Accel-Buffering": "no"})
     response.timeout = _LASTS + _BEAT
@@ -41,7 +42,7 @@ async def events() -> Response:
 
 
 def _known(signals: Signals, last: str | None) -> int | None:
-    """The count that a browser has seen: that of now for a new page, None where it can't be told."""
+    """The count that a browser has seen: that of its page or last event, None where it can't be told."""
     if last is None:
         return signals.count
     epoch, _, count = last.partition("-")

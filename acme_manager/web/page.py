@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 import trio
-from quart import Response
+from quart import Response, g
 from werkzeug.exceptions import HTTPException
 
 from acme_manager.api.encoding import answer
@@ -50,6 +50,7 @@ async def page(template: str, viewer: Viewer | None = None, status: int = 200, *
         "now": services().clock.now(),
         "node": services().instance_id,
         "theme": theme if theme in _THEMES else "",
+        "seen": g.get("seen", ""),
         "error": None,
     }
     text = render(template, common | context)

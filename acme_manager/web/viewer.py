@@ -68,13 +68,14 @@ class Viewer:
         """The caller that use cases are told of. An administrator has no token, and may do everything."""
         if self.token is not None:
             return self.token
-        scope = tuple(Scope) if self.admin else self.scope
-        return Token(id=self.actor, token_hash="-", username=owner, scope=scope)  # noqa: S106
+        username, scope = (owner, tuple(Scope)) if self.admin else (self.owner, self.scope)
+        return Token(id=self.actor, token_hash="-", username=username, scope=scope)  # noqa: S106
 
 
 async def find_viewer() -> Viewer:
     """Who sent the request at hand. Raises NotAuthenticated, and StorageUnavailable while sessions can't be opened."""
     if "viewer" not in g:
+        g.seen = services().signals.mark  # before anything is read for the page: it follows what comes after
         g.viewer = await _find()
         request = current_request()
         request.owner = g.viewer.owner
