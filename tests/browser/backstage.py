@@ -26,6 +26,10 @@ class Backstage(Generic[T]):
         """Have it done over there, and wait for it."""
         return trio.from_thread.run(work, *args, trio_token=self._token)
 
+    def run(self, work: Callable[[], Result]) -> Result:
+        """The same for what waits for nothing."""
+        return trio.from_thread.run_sync(work, trio_token=self._token)
+
 
 @contextmanager
 def backstage(opening: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[Backstage[T]]:
@@ -56,7 +60,7 @@ def backstage(opening: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator
     try:
         yield found
     finally:
-        trio.from_thread.run_sync(ending.set, trio_token=found._token)
+        found.run(ending.set)
         thread.join()
     if failures:
         raise failures[0]
