@@ -21,9 +21,9 @@ import attrs
 AT_ONCE = 2
 # The longest first. Clusters have a run of their own since they need more than a core while they start.
 PARTS = (
-    ("tests/integration", "--ignore=tests/integration/cluster"),
+    ("tests/integration", "tests/browser", "--ignore=tests/integration/cluster"),
     ("tests/integration/cluster",),
-    ("tests", "--ignore=tests/integration"),
+    ("tests", "--ignore=tests/integration", "--ignore=tests/browser"),
 )
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 5.0  # seconds that a run may take to end by itself once we were interrupted
