@@ -135,7 +135,7 @@ async def test_chain_and_versions_are_shown_and_while_storage_is_away_the_rest_i
         api.world.storage.down = StorageUnavailable("sealed")
         page = await admin.get(address)
         assert page.status == 200
-        assert "Storage can't be asked" in page.said
+        assert "can't be read. sealed" in page.said
         assert not page.root.all(id="chain")
         assert stored.certificate.serial in page.id("facts").text
 
