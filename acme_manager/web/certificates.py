@@ -140,6 +140,7 @@ async def _lines(rows: Sequence[Entry], reports: Reports) -> AsyncIterator[bytes
     yield _csv([csv_head()])
     for start in range(0, len(rows), _BATCH):
         yield _csv(list(csv_rows(rows[start : start + _BATCH], reports)))
+        await trio.lowlevel.checkpoint()
 
 
 def _csv(rows: Sequence[Sequence[str]]) -> bytes:
