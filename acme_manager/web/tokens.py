@@ -36,7 +36,8 @@ async def tokens() -> Response:
     found = [one for one in services().tokens.list() if _fits(one, words)]
     found.sort(key=lambda one: (one.username, one.id))
     now = services().clock.now()
-    offset = int(args["offset"]) if args.get("offset", "").isdecimal() else 0
+    start = args.get("offset", "")
+    offset = int(start) if start.isdecimal() and len(start) < 10 else 0
     shown = [(one, *_state(one, now)) for one in found[offset : offset + _LIMITS[0]]]
     data = {one.id: without_hash(one) for one in found}
     return await page_or_json(
@@ -52,7 +53,7 @@ async def create_page() -> Response:
 
 
 async def _create_again(viewer: Viewer, form: Form, error: BaseException) -> Response:
-    return await _form_page(viewer, _params(form), error)
+    return await _form_page(viewer, _params(form), error, most=form["rate_limit_max_requests"])
 
 
 @routes.post("/token-create")
@@ -75,7 +76,7 @@ async def replace_page() -> Response:
 
 
 async def _replace_again(viewer: Viewer, form: Form, error: BaseException) -> Response:
-    return await _form_page(viewer, _params(form), error)
+    return await _form_page(viewer, _params(form), error, most=form["rate_limit_max_requests"])
 
 
 @routes.post("/token-replace")
@@ -140,7 +141,10 @@ def _globs(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
-async def _form_page(viewer: Viewer, params: TokenParams, error: BaseException | None = None) -> Response:
+async def _form_page(
+    viewer: Viewer, params: TokenParams, error: BaseException | None = None, *, most: str = ""
+) -> Response:
+    """`most` is what was typed as a number."""
     known = services()
     return await page(
         "token_form.html",
@@ -148,6 +152,7 @@ async def _form_page(viewer: Viewer, params: TokenParams, error: BaseException |
         kind_of(error).status if error else 200,
         section="tokens",
         params=params,
+        most=most or params.rate_limit_max_requests or "",
         scopes=tuple(Scope),
         issuers=sorted(known.settings.issuers),
         owners=sorted({one.username for one in known.tokens.list()}),
