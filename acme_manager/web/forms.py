@@ -15,11 +15,20 @@ from quart import Response, current_app
 
 from acme_manager.api.forward import EXTENSION, Forwarder
 from acme_manager.api.request import current_request, services
-from acme_manager.errors import AcmeManagerError, FormRefused, NotAuthenticated, Unavailable
+from acme_manager.errors import (
+    AcmeManagerError,
+    AdministratorsOnly,
+    FormRefused,
+    MissingScope,
+    NotAuthenticated,
+    NotFound,
+    Unavailable,
+)
 from acme_manager.web.viewer import Viewer, find_viewer
 
 TOKEN_FIELD = "form_token"  # noqa: S105 a name
 _MOST_FIELDS = 2000
+_NOT_FOR_THEM = (NotAuthenticated, AdministratorsOnly, MissingScope, NotFound)
 
 
 @attrs.frozen
@@ -67,7 +76,8 @@ def submitted(
 ) -> Callable[[Handler], Callable[[], Awaitable[Response]]]:
     """Have a handler take a form: on the leader, unless it changes nothing but what is on this node (`here`).
 
-    `again` shows the form with what was typed and an error that was foreseen; without it that is a page of its own.
+    `again` shows the form with what was typed and an error that was foreseen; without it that is a page of its own, and
+    so it is for whoever may not have that form.
     """
 
     def decorate(handler: Handler) -> Callable[[], Awaitable[Response]]:
@@ -82,7 +92,7 @@ def submitted(
                 return await forwarder.serve(current_request(), work)
             except (AcmeManagerError, trio.TooSlowError) as error:
                 current_request().failure = str(error)
-                if again is None or isinstance(error, NotAuthenticated):
+                if again is None or isinstance(error, _NOT_FOR_THEM):
                     raise
                 return await again(viewer, form, error)
 

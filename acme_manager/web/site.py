@@ -5,10 +5,11 @@ from __future__ import annotations
 from quart import Blueprint, Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from acme_manager.api.app import Api, ApiSettings, build_app
 from acme_manager.api.forward import Forwarder
-from acme_manager.api.request import current_request
+from acme_manager.api.request import ApiRequest, current_request
 from acme_manager.services.bundle import Services
 from acme_manager.web import (
     assets,
@@ -33,7 +34,7 @@ from acme_manager.web import (
     tokens,
 )
 from acme_manager.web.login import Logins
-from acme_manager.web.page import problem_page, wants_json
+from acme_manager.web.page import HEADERS, problem_page, wants_json
 
 PAGES: tuple[Blueprint, ...] = (
     assets.routes,
@@ -67,6 +68,14 @@ def build_site(services: Services, settings: ApiSettings, forwarder: Forwarder) 
 
 
 class _Site(Api):
+    async def handle_request(self, request: ApiRequest) -> Response | WerkzeugResponse:  # type: ignore[override]
+        """Whatever answers below `/ui`, be it a page, JSON, a file or an error: browsers are told to trust it little."""
+        response = await super().handle_request(request)
+        if request.path == "/ui" or request.path.startswith("/ui/"):
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+        return response
+
     async def handle_user_exception(self, error: Exception | BaseExceptionGroup) -> Response | HTTPException:
         """An error on a page is a page."""
         answered = await super().handle_user_exception(error)

@@ -36,9 +36,9 @@ def moment(value: datetime | str | int | float | None) -> datetime | None:
     for read in (datetime.fromisoformat, parse_time):
         try:
             found = read(value)
-        except ValueError:
+            return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):  # the latter: its year is none in UTC
             continue
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     return None
 
 
