@@ -11,7 +11,7 @@ from acme_manager.domain.audit import Query
 from acme_manager.domain.gotime import milliseconds
 from acme_manager.errors import AdministratorsOnly, InvalidRequest
 from acme_manager.services.audit_search import Found
-from acme_manager.web.page import page, page_or_json, told
+from acme_manager.web.page import page, page_or_json, told, wants_json
 from acme_manager.web.viewer import find_viewer, require_administrator
 from acme_manager.web.words import moment
 
@@ -42,6 +42,8 @@ async def audit() -> Response:
         query = _with_days(asked_for(viewer.whose))
         found = await services().audit.search(query, limit=_PAGE, before=args.get("cursor", ""))
     except InvalidRequest as wrong:
+        if wants_json():
+            raise
         error, found = told(wrong), Found(entries=(), cursor="", complete=True, back_to=0)
     filters = {name: args.get(name, "") for name in ("q", "action", "actor", "object", "from", "to")}
     return await page_or_json(
