@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-import trio
 from quart import Response, g
-from werkzeug.exceptions import HTTPException
 
 from acme_manager.api.encoding import answer
-from acme_manager.api.problems import KINDS, kind_of, problem_response
-from acme_manager.api.request import ApiRequest, current_request, services
+from acme_manager.api.problems import kind_of
+from acme_manager.api.request import current_request, services
 from acme_manager.errors import AcmeManagerError, InvalidRequest, NotAuthenticated
 from acme_manager.structure import leaves
 from acme_manager.web.templates import render
@@ -67,16 +65,14 @@ def go_to(target: str, **query: Any) -> Response:
     return Response(b"", 303, headers=HEADERS | {"Location": address(target, **query)})
 
 
-async def problem_page(failure: BaseException, request: ApiRequest) -> Response:
-    """What a person sees of an error; who has to log in first is led there, and back afterwards."""
-    error = leaves(failure)[0]
+async def problem_page(failure: BaseException, document: Response) -> Response:
+    """What a person sees in place of a problem document; who has to log in first is led there, and back afterwards."""
+    error, request = leaves(failure)[0], current_request()
     if isinstance(error, NotAuthenticated) and request.method in {"GET", "HEAD"}:
         query = request.query_string.decode("latin-1")
         here = request.path.rpartition("/")[2] + (f"?{query}" if query else "")
         return go_to("login", next=here)
     kind = kind_of(error)
-    if kind is KINDS[Exception]:
-        _log.error("page failed unexpectedly", request_id=request.request_id, exc_info=error)
     try:
         viewer = await find_viewer()
     except AcmeManagerError:
@@ -85,7 +81,7 @@ async def problem_page(failure: BaseException, request: ApiRequest) -> Response:
         "problem.html", viewer, kind.status, kind=kind, error=told(error), request_id=request.request_id
     )
     for name in ("Retry-After", "Allow"):
-        if value := problem_response(error, request).headers.get(name):
+        if value := document.headers.get(name):
             response.headers[name] = value
     return response
 
@@ -102,8 +98,3 @@ def told(error: BaseException) -> dict[str, Any]:
         "fields": {one.where: one.message for one in complaints if one.where},
         "others": [one.message for one in complaints if not one.where],
     }
-
-
-def is_foreseen(error: BaseException) -> bool:
-    """Whether a form can show the error and keep what was typed; anything else is a page of its own."""
-    return isinstance(error, AcmeManagerError | trio.TooSlowError) and not isinstance(error, HTTPException)

@@ -69,7 +69,7 @@ def build_site(services: Services, settings: ApiSettings, forwarder: Forwarder) 
 
 class _Site(Api):
     async def handle_request(self, request: ApiRequest) -> Response | WerkzeugResponse:  # type: ignore[override]
-        """Whatever answers below `/ui`, be it a page, JSON, a file or an error: browsers are told to trust it little."""
+        """What answers below `/ui`, be it a page, JSON, a file or an error: browsers are told to trust it little."""
         response = await super().handle_request(request)
         if request.path == "/ui" or request.path.startswith("/ui/"):
             for name, value in HEADERS.items():
@@ -79,12 +79,10 @@ class _Site(Api):
     async def handle_user_exception(self, error: Exception | BaseExceptionGroup) -> Response | HTTPException:
         """An error on a page is a page."""
         answered = await super().handle_user_exception(error)
-        return await problem_page(error, current_request()) if _is_page() and _is_problem(answered) else answered
+        if isinstance(answered, Response) and answered.status_code >= 400 and _is_page():
+            return await problem_page(error, answered)
+        return answered
 
 
 def _is_page() -> bool:
     return current_request().path.startswith("/ui/") and not wants_json()
-
-
-def _is_problem(answered: Response | HTTPException) -> bool:
-    return isinstance(answered, Response) and answered.status_code >= 400
