@@ -35,6 +35,10 @@ ACTIONS: Mapping[str, str] = {
     "operations.abort": "operation.abort",
     "resync.resync": "storage.resync",
     "cluster.forget": "ring.forget",
+    "ui_operations.start": "operation.start",
+    "ui_operations.pause": "operation.pause",
+    "ui_operations.resume": "operation.resume",
+    "ui_operations.abort": "operation.abort",
     "ui_cluster.forget": "ring.forget",
     "ui_cluster.resync": "storage.resync",
     "ui_tokens.create": "token.create",
@@ -56,6 +60,7 @@ EXEMPT = frozenset(
     {
         "check.check_certificate",
         "reports.take_report",
+        "ui_operations.preview",
         "ui_certificate_new.check",
         "ui_certificate_update.check",
     }

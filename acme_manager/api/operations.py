@@ -58,7 +58,7 @@ async def revoke() -> Response:
 async def list_operations() -> Response:
     """All operations that are not over, and the last fifty that are, the newest first."""
     require_api_key()
-    return answer([await _shown(one) for one in services().operations.list()])
+    return answer([await operation_record(one) for one in services().operations.list()])
 
 
 @routes.get("/<id>")
@@ -66,7 +66,7 @@ async def list_operations() -> Response:
 async def get_operation(id: str) -> Response:
     """How far an operation is."""
     require_api_key()
-    return answer(await _shown(services().operations.get(id)))
+    return answer(await operation_record(services().operations.get(id)))
 
 
 @routes.post("/<id>/pause")
@@ -101,22 +101,22 @@ async def _begin(kind: OperationKind) -> Response:
         return answer(_previewed(await operations.preview(kind, params)))
     operation = await operations.start(kind, params, f"API key, request {current_request().request_id}")
     current_request().audited = operation.id
-    response = answer(await _shown(operation), 202)
+    response = answer(await operation_record(operation), 202)
     response.headers["Location"] = f"/api/v1/operations/{operation.id}"
     return response
 
 
 async def _change(id: str, to: OperationState) -> Response:
     require_api_key()
-    return answer(await _shown(await services().operations.change(id, to)))
+    return answer(await operation_record(await services().operations.change(id, to)))
 
 
 def _previewed(preview: Preview) -> dict[str, Any]:
     return attrs.asdict(preview) | {"formula": FORMULA}
 
 
-async def _shown(operation: Operation) -> Mapping[str, Any]:
-    """What is empty is left out, save the counts."""
+async def operation_record(operation: Operation) -> Mapping[str, Any]:
+    """What it is and how far. What is empty is left out, save the counts."""
     operations, now = services().operations, services().clock.now()
     found = await operations.progress(operation)
     ends_at = found.ends_at(operation, now)

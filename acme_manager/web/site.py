@@ -29,6 +29,7 @@ from acme_manager.web import (
     live,
     login,
     login_oidc,
+    operations,
     original,
     rate_limits,
     tokens,
@@ -56,6 +57,7 @@ PAGES: tuple[Blueprint, ...] = (
     certificate_removal.routes,
     downloads.routes,
     cluster.routes,
+    operations.routes,
     original.routes,
 )
 

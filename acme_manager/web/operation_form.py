@@ -1,0 +1,121 @@
+"""The form of a new operation: what was typed, or what a link asks for, as the parameters that the API takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+import attrs
+
+from acme_manager.domain.gotime import rfc3339
+from acme_manager.domain.operation import Operation, OperationKind
+from acme_manager.domain.request import OperationParams
+from acme_manager.errors import InvalidRequest
+from acme_manager.web.words import moment
+
+KINDS = {
+    OperationKind.REPLACE: (
+        "Replace",
+        "New certificates with new keys; then the old ones are revoked, if you say so. When keys have leaked or are too"
+        " weak, or a CA is going to revoke.",
+    ),
+    OperationKind.RENEW: (
+        "Renew",
+        "As when their time comes: hosts that bring their own key keep it. When a CA wants them back early, or a"
+        " setting of an issuer has changed.",
+    ),
+    OperationKind.REVOKE: (
+        "Revoke",
+        "They are revoked and deleted, and nothing takes their place: hosts that still use them break. When you have"
+        " given up the names.",
+    ),
+}
+"""What is done, in a word, and when to choose it."""
+
+_BETWEEN = {"names": re.compile(r"[\s,]+"), "serials": re.compile(r"[,;\n]+")}
+_LINES = re.compile(r"[,\n]+")
+
+Values = Callable[[str], Sequence[str]]
+
+
+@attrs.frozen(kw_only=True)
+class Draft:
+    """An operation that is being thought of. `kind` is empty until it has been chosen."""
+
+    kind: str = ""
+    params: OperationParams
+
+    @classmethod
+    def read(cls, values: Values) -> Draft:
+        """Of every field's values."""
+
+        def one(name: str) -> str:
+            return next((value.strip() for value in values(name) if value.strip()), "")
+
+        def many(name: str) -> tuple[str, ...]:
+            parts = (part.strip() for value in values(name) for part in _BETWEEN.get(name, _LINES).split(value))
+            return tuple(dict.fromkeys(part for part in parts if part))
+
+        kind = one("kind")
+        return cls(
+            kind=kind if kind in set(OperationKind) else "",
+            params=OperationParams(
+                all=bool(one("all")),
+                issuers=many("issuers"),
+                owners=many("owners"),
+                names=many("names"),
+                key_types=many("key_types"),
+                serials=many("serials"),
+                labels=many("labels"),
+                ari=bool(one("ari")),
+                issued_before=_in_utc(one("issued_before")),
+                revoke=bool(one("revoke")),
+                reason=one("reason"),
+                same_key=bool(one("same_key")),
+            ),
+        )
+
+    @property
+    def chosen(self) -> OperationKind:
+        """Raises InvalidRequest."""
+        if not self.kind:
+            raise InvalidRequest("choose what is to be done", "kind")
+        return OperationKind(self.kind)
+
+    @property
+    def fields(self) -> Iterator[tuple[str, str]]:
+        """What a form has to have to say the same: what is empty is left out."""
+        for name, value in {"kind": self.kind, **attrs.asdict(self.params)}.items():
+            for part in value if isinstance(value, tuple) else (value,):
+                if part:
+                    yield name, "on" if part is True else str(part)
+
+
+def _in_utc(text: str) -> str:
+    """People leave the zone out, or the time: that is UTC. What can't be read stays, for the complaint to name it."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if at.tzinfo is not None else rfc3339(at.replace(tzinfo=UTC))
+
+
+def selection_in_words(operation: Operation) -> list[tuple[str, str]]:
+    """What an operation selects by, as term and text."""
+    said = operation.selector
+    pairs = [
+        ("Selects", "everything" if said.all else ""),
+        ("Issuers", " or ".join(said.issuers)),
+        ("Owners", " or ".join(said.owners)),
+        ("Names", " or ".join(said.names)),
+        ("Key types", " or ".join(said.key_types)),
+        (
+            "Serials",
+            " or ".join(said.serials[:5]) + (f" and {len(said.serials) - 5} more" if len(said.serials) > 5 else ""),
+        ),
+        ("Labels", " and ".join(said.labels)),
+        ("Wanted back by the CA", "yes" if said.ari else ""),
+        ("Issued before", f"{moment(said.issued_before):%Y-%m-%d %H:%M} UTC" if said.issued_before else ""),
+    ]
+    return [(term, text) for term, text in pairs if text]
