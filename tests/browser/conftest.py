@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.backstage import Backstage, backstage
+from tests.browser.pages import Furniture, furnish
 from tests.browser.person import DESKTOP, Person, start_chromium
 from tests.browser.stage import Stage, open_stage
 from tests.parts.node import API_KEY
@@ -28,6 +29,12 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backstage[Stage
 def stage(behind: Backstage[Stage]) -> Stage:
     """The cluster."""
     return behind.value
+
+
+@pytest.fixture(scope="package")
+def furniture(behind: Backstage[Stage]) -> Furniture:
+    """Things to be shown."""
+    return behind.call(furnish, behind.value)
 
 
 @pytest.fixture(scope="package")

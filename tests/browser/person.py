@@ -99,7 +99,7 @@ class Person:
 
     def check(self) -> None:
         """Raise AssertionError for what was wrong so far."""
-        assert self.faults == []
+        assert not self.faults, "\n".join(self.faults)
 
     def _hear(self, message: ConsoleMessage) -> None:
         # What it says of a status we see ourselves.
