@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 import attrs
 
 from acme_manager.domain.gotime import rfc3339
-from acme_manager.domain.operation import Operation, OperationKind
+from acme_manager.domain.operation import OperationKind, Selector
 from acme_manager.domain.request import OperationParams
+from acme_manager.domain.revocation import Reason
 from acme_manager.errors import InvalidRequest
+from acme_manager.web.certificate_removal import REASONS
 from acme_manager.web.words import moment
 
 KINDS = {
@@ -34,6 +36,7 @@ KINDS = {
 """What is done, in a word, and when to choose it."""
 
 _BETWEEN = {"names": re.compile(r"[\s,]+"), "serials": re.compile(r"[,;\n]+")}
+_SHOWN = 5  # serial numbers
 _LINES = re.compile(r"[,\n]+")
 
 Values = Callable[[str], Sequence[str]]
@@ -101,21 +104,31 @@ def _in_utc(text: str) -> str:
     return text if at.tzinfo is not None else rfc3339(at.replace(tzinfo=UTC))
 
 
-def selection_in_words(operation: Operation) -> list[tuple[str, str]]:
-    """What an operation selects by, as term and text."""
-    said = operation.selector
+def in_words(said: Selector | OperationParams) -> list[tuple[str, str]]:
+    """What certificates are selected by, as term and text."""
+    serials, before = said.serials, moment(said.issued_before)
+    more = f" and {len(serials) - _SHOWN} more" if len(serials) > _SHOWN else ""
     pairs = [
-        ("Selects", "everything" if said.all else ""),
-        ("Issuers", " or ".join(said.issuers)),
-        ("Owners", " or ".join(said.owners)),
-        ("Names", " or ".join(said.names)),
-        ("Key types", " or ".join(said.key_types)),
-        (
-            "Serials",
-            " or ".join(said.serials[:5]) + (f" and {len(said.serials) - 5} more" if len(said.serials) > 5 else ""),
-        ),
+        ("Selected", "everything" if said.all else ""),
+        ("Issuer", " or ".join(said.issuers)),
+        ("Owner", " or ".join(said.owners)),
+        ("Name", " or ".join(said.names)),
+        ("Key type", " or ".join(said.key_types)),
+        ("Serial number", (", " if more else " or ").join(serials[:_SHOWN]) + more),
         ("Labels", " and ".join(said.labels)),
-        ("Wanted back by the CA", "yes" if said.ari else ""),
-        ("Issued before", f"{moment(said.issued_before):%Y-%m-%d %H:%M} UTC" if said.issued_before else ""),
+        ("Wanted back by its CA", "yes" if said.ari else ""),
+        ("Issued before", f"{before:%Y-%m-%d %H:%M} UTC" if before else ""),
     ]
     return [(term, text) for term, text in pairs if text]
+
+
+def what_of_old(kind: OperationKind, *, revoke: bool) -> str:
+    """What becomes of the old certificates, in words."""
+    if kind is OperationKind.REVOKE:
+        return "are revoked and deleted"
+    return "are revoked once there is a new one" if revoke else "stay valid until they expire"
+
+
+def reason_in_words(reason: Reason | None) -> str:
+    """Why they are revoked; empty where no reason is given."""
+    return "" if reason is None else REASONS[reason][0] if reason in REASONS else reason.name

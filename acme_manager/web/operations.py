@@ -13,12 +13,13 @@ from acme_manager.api.request import current_request, services
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.domain.condition import Tone
 from acme_manager.domain.operation import Failure, Operation, OperationState
+from acme_manager.domain.revocation import parse_reason
 from acme_manager.errors import AdministratorsOnly, InvalidRequest
 from acme_manager.services.catalogue_views import Query
 from acme_manager.services.operation_preview import FORMULA
 from acme_manager.web.certificate_removal import REASONS
 from acme_manager.web.forms import Form, submitted
-from acme_manager.web.operation_form import KINDS, Draft, selection_in_words
+from acme_manager.web.operation_form import KINDS, Draft, in_words, reason_in_words, what_of_old
 from acme_manager.web.page import go_to, page, page_or_json, told
 from acme_manager.web.viewer import Viewer, require_administrator
 
@@ -76,10 +77,11 @@ async def operation() -> Response:
         one=one,
         progress=found,
         causes=grouped(found.failures),
-        selection=selection_in_words(one),
+        selection=in_words(one.selector),
+        old=what_of_old(one.kind, revoke=one.revoke),
+        reason=reason_in_words(one.reason),
         states=STATES,
         kinds=KINDS,
-        reasons={code: title for code, (title, _help) in REASONS.items()},
     )
 
 
@@ -214,6 +216,9 @@ async def _preview_page(viewer: Viewer, draft: Draft, error: BaseException | Non
         section="operations",
         draft=draft,
         found=found,
+        selection=in_words(draft.params),
+        old=what_of_old(draft.chosen, revoke=draft.params.revoke),
+        reason=reason_in_words(parse_reason(draft.params.reason)),
         formula=FORMULA,
         kinds=KINDS,
         labels=LABELS,
