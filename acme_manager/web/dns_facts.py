@@ -73,6 +73,7 @@ def defaults_of(
 ) -> list[Facts]:
     """What each usable issuer proves names with unless a request says otherwise."""
     sources = {one["name"]: one["source"] for one in providers}
+    sources |= {one.name: "plugin" for one in config.common.plugins if one.type == DNS}
     issuers = sorted(config.issuers.values(), key=lambda one: one.name)
     return [_default(solvers, config, sources, one, viewer) for one in issuers if usable(one.name)]
 
@@ -95,7 +96,7 @@ def _default(
     elif by_zone:
         by = "the credentials for the zone, else variables of the server"
     else:
-        by = sources.get(name, "plugin")
+        by = sources.get(name, "")
         error = _why_not(solvers, name)
     shown |= {"method": method if issuer.dns_challenge else "", "by": by, "usable": not error}
     return shown | ({"error": error} if viewer.admin else {})

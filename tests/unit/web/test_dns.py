@@ -45,6 +45,7 @@ def configure(api: Api, **changes: Any) -> None:
         IssuerConfig(name="zoned", ca_dir_url="https://ca.test/dir", dns_challenge="cloudflare"),
         IssuerConfig(name="broken", ca_dir_url="https://ca.test/dir", dns_challenge="dns-account-01/rfc2136"),
         IssuerConfig(name="persist", ca_dir_url="https://ca.test/dir", dns_challenge="dns-persist-01"),
+        IssuerConfig(name="plug", ca_dir_url="https://ca.test/dir", dns_challenge="quiet"),
         IssuerConfig(name="web", ca_dir_url="https://ca.test/dir", http_challenge="kvring"),
     )
     zones = {
@@ -100,8 +101,8 @@ async def test_an_administrator_sees_what_is_configured_by_name_and_place_and_no
         assert ready == "rfc2136 Verified built in RFC2136_NAMESERVER, RFC2136_TSIG_SECRET_FILE"
 
 
-async def test_it_says_what_each_issuer_proves_names_with_and_whether_that_can_work() -> None:
-    async with open_api() as api:
+async def test_it_says_what_each_issuer_proves_names_with_and_whether_that_can_work(tmp_path: Path) -> None:
+    async with open_api(common=plugins(tmp_path)) as api:
         configure(api)
         admin = await administrator(api)
         shown = {one["name"]: one for one in (await admin.json("dns")).json["issuers"]}
@@ -110,10 +111,12 @@ async def test_it_says_what_each_issuer_proves_names_with_and_whether_that_can_w
             "broken": "built in",
             "named": "credentials",
             "persist": "records that stay",
+            "plug": "plugin",
             "web": "",
             "zoned": "the credentials for the zone, else variables of the server",
         }
-        assert [name for name, one in shown.items() if not one["usable"]] == ["broken"]
+        # This world's registry knows no plugins, as if one had been taken away.
+        assert [name for name, one in shown.items() if not one["usable"]] == ["broken", "plug"]
         assert "RFC2136_NAMESERVER" in shown["broken"]["error"]
         bob = await owner(api, username="bob", issuers=("broken", "web"))
         mine = (await bob.json("dns")).json["issuers"]
