@@ -24,7 +24,7 @@ from acme_manager.services.reports import HostReport
 from acme_manager.services.versions import CertificateVersion
 from acme_manager.structure import together
 from acme_manager.web.certificate_attempts import show_attempts
-from acme_manager.web.certificates import WORDS, effective_challenge
+from acme_manager.web.certificates import effective_challenge
 from acme_manager.web.page import page, wants_json
 from acme_manager.web.timeline import bar
 from acme_manager.web.viewer import Viewer, find_viewer
@@ -102,7 +102,6 @@ async def _with_certificate(viewer: Viewer, entry: Entry, attempts: Sequence[Map
         id=known.id,
         condition=entry.condition,
         life=bar(title_of(known), entry.timeline) if entry.timeline is not None else None,
-        word=WORDS[entry.condition.code][1],
         renewal=renewal,
         attempts=show_attempts(attempts, services().clock.now()),
         hosts=hosts,

@@ -15,7 +15,7 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.listing import read_metadata
 from acme_manager.api.request import current_request, services
 from acme_manager.domain.certificate import Certificate
-from acme_manager.domain.condition import CODES, Code, Tone
+from acme_manager.domain.condition import CODES
 from acme_manager.domain.token import Scope
 from acme_manager.errors import InvalidRequest
 from acme_manager.services.catalogue_traits import WEAKNESSES
@@ -27,6 +27,7 @@ from acme_manager.web.certificate_query import DEFAULT_LIMIT, LIMITS, RARE, filt
 from acme_manager.web.login import set_cookie
 from acme_manager.web.page import HEADERS, page, wants_json
 from acme_manager.web.viewer import Viewer, find_viewer
+from acme_manager.web.words import CONDITIONS
 
 routes = Blueprint("ui_certificates", __name__, url_prefix="/ui")
 
@@ -34,23 +35,6 @@ _COOKIE = "acme_manager_columns"
 _YEAR = 365 * 86400
 _ALL = 10**9
 _BATCH = 200  # lines of a file made at once
-
-WORDS: Mapping[Code, tuple[Tone, str]] = {
-    Code.EXPIRED: (Tone.BAD, "Expired"),
-    Code.FAILING: (Tone.BAD, "Failing"),
-    Code.LATE: (Tone.BAD, "Late"),
-    Code.NO_ISSUER: (Tone.WARN, "No issuer"),
-    Code.NOT_SERVED: (Tone.WARN, "Not served"),
-    Code.NOT_INSTALLED: (Tone.WARN, "Not installed"),
-    Code.REQUEST_FAILED: (Tone.WARN, "Request failed"),
-    Code.HELD: (Tone.WARN, "Held back"),
-    Code.UNKNOWN: (Tone.WARN, "Unknown"),
-    Code.WAITING: (Tone.BUSY, "Waiting"),
-    Code.DUE: (Tone.BUSY, "Due"),
-    Code.RENEWING: (Tone.BUSY, "Under way"),
-    Code.FINE: (Tone.GOOD, "Fine"),
-}
-"""A condition in a word, and how it is shown where many are counted together."""
 
 
 @routes.get("/certificates")
@@ -77,8 +61,7 @@ async def certificates() -> Response:
         sort=f"-{query.sort}" if query.descending else query.sort,
         columns=[COLUMNS[key] for key in columns],
         offered=offered(viewer.sees_all),
-        conditions=[(code, *WORDS[code], found.counts[code]) for code in CODES],
-        words=WORDS,
+        conditions=[(code, *CONDITIONS[code], found.counts[code]) for code in CODES],
         limits=LIMITS,
         selection=selection_of(query),
         rare=RARE,

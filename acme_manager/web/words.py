@@ -12,6 +12,7 @@ import idna
 from markupsafe import Markup
 
 from acme_manager.domain.certificate import Certificate, CertificateId
+from acme_manager.domain.condition import Code, Tone
 from acme_manager.domain.gotime import parse_time, rfc3339
 
 _UNITS = (
@@ -23,6 +24,29 @@ _UNITS = (
     (1, "second"),
 )
 _NEXT_UNIT_FROM = 2  # "36 hours" and not "1 day", "23 days" and not "0 months"
+
+
+CONDITIONS: Mapping[Code, tuple[Tone, str]] = {
+    Code.EXPIRED: (Tone.BAD, "Expired"),
+    Code.FAILING: (Tone.BAD, "Failing"),
+    Code.LATE: (Tone.BAD, "Late"),
+    Code.NO_ISSUER: (Tone.WARN, "No issuer"),
+    Code.NOT_SERVED: (Tone.WARN, "Not served"),
+    Code.NOT_INSTALLED: (Tone.WARN, "Not installed"),
+    Code.REQUEST_FAILED: (Tone.WARN, "Request failed"),
+    Code.HELD: (Tone.WARN, "Held back"),
+    Code.UNKNOWN: (Tone.WARN, "Unknown expiry"),
+    Code.WAITING: (Tone.BUSY, "Waiting"),
+    Code.DUE: (Tone.BUSY, "Due"),
+    Code.RENEWING: (Tone.BUSY, "Under way"),
+    Code.FINE: (Tone.GOOD, "Fine"),
+}
+"""A condition in a word, and how it is shown where many are counted together."""
+
+
+def condition(code: Code) -> str:
+    """How a certificate is doing, in a word or two."""
+    return CONDITIONS[code][1]
 
 
 def moment(value: datetime | str | int | float | None) -> datetime | None:
@@ -128,8 +152,8 @@ def _listed(value: Any) -> list[Any]:
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "instant": instant, "span": span, "size": size, "fingerprint": fingerprint, "title_of": title_of, "moment": moment,
-    "unicode": unicode_name, "split_names": split_names,
+    "instant": instant, "condition": condition, "span": span, "size": size, "fingerprint": fingerprint,
+    "title_of": title_of, "moment": moment, "unicode": unicode_name, "split_names": split_names,
 }  # fmt: skip
 GLOBALS: Mapping[str, Callable[..., Any]] = {
     "relative": relative, "count": count, "address": address, "of_certificate": of_certificate,
