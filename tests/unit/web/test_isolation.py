@@ -14,9 +14,9 @@ from tests.unit.web.routes import ELSEWHERE, GETS, POSTS, Who, address_of, fille
 from tests.unit.web.test_login import configure
 
 PLANTED = """
-    domain name san label value serial profile challenge lost issuer number failure explanation reason problem record proof
-    provider server words refusal wanted host why check fetcher program auditobject auditactor auditerror credential zone
-    glob token issued
+    domain name san label value serial profile challenge lost issuer number failure explanation reason problem record
+    proof provider server words refusal wanted host why check fetcher program auditobject auditactor auditerror
+    credential zone glob token issued
 """
 SECRETS = {"zqhidden"}  # values of variables, keys and hashes: nobody is shown them
 PRIVATE = {"zqcontact", "zqkid", "zqpath", "zqchecksum", "zqvariable", "zqstarter", *SECRETS}  # of administrators
@@ -138,13 +138,13 @@ async def test_an_owner_changes_nothing_of_anothers() -> None:
         alice = await owner(api)
         token = (await alice.get()).form("logout").values["form_token"]
         before = snapshot(api)
-        for path, one in posts(api):
+        for path, form in posts(api):
             if path == "logout":
                 continue
             for things in (BOB.place, NOBODYS):
-                fields = filled(one.fields, things)
+                fields = filled(form.fields, things)
                 page = await alice.post(path, fields | {"form_token": token})
-                assert page.status == (403 if one.who is Who.ADMIN else 404), (path, page.status)
+                assert page.status == (403 if form.who is Who.ADMIN else 404), (path, page.status)
                 assert words(shown(page)) <= words(urlencode(fields)), path
         assert snapshot(api) == before
 
@@ -161,9 +161,9 @@ async def test_who_lacks_the_scope_has_no_button_and_is_refused() -> None:
                 continue
             offered = {form["action"] for form in page.root.all("form", method="post")}
             assert offered <= allowed, (path, offered)
-        for path, one in posts(api):
+        for path, form in posts(api):
             if path not in allowed:
-                page = await reader.post(path, filled(one.fields, ALICE.place) | {"form_token": token})
+                page = await reader.post(path, filled(form.fields, ALICE.place) | {"form_token": token})
                 assert page.status == 403, path
         idle = await owner(api, Scope.DELETE)
         token = (await idle.get()).form("logout").values["form_token"]
@@ -202,8 +202,8 @@ async def test_the_public_sees_no_more_than_which_certificates_there_are_and_doe
                     assert "BEGIN CERTIFICATE" not in page.body
                     assert words(shown(page)) & hidden - words(path) == set(), path
                     assert not page.root.all("form", method="post"), path
-        for path, one in posts(api):
-            page = await stranger.post(path, filled(one.fields, BOB.place) | {"form_token": "x"})
+        for path, form in posts(api):
+            page = await stranger.post(path, filled(form.fields, BOB.place) | {"form_token": "x"})
             assert page.status == 401, path
         assert snapshot(api) == before
 
@@ -220,5 +220,5 @@ async def test_strangers_get_to_the_log_in_only() -> None:
             assert page.goes_to.startswith("login"), path
             assert words(page.goes_to) <= words(address)
             assert (await stranger.json(address)).status == 401, path
-        for path, one in posts(api):
-            assert (await stranger.post(path, filled(one.fields, BOB.place))).status == 401, path
+        for path, form in posts(api):
+            assert (await stranger.post(path, filled(form.fields, BOB.place))).status == 401, path
