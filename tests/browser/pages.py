@@ -59,7 +59,6 @@ def of_administrator(furniture: Furniture) -> dict[str, str]:
         "operation-abort": "operation-abort?id=1",
         "operation-new": "operation-new?owners=alice",
         "cluster": "cluster",
-        "cluster-forget": "cluster-forget?name=n3",
     }
 
 

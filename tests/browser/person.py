@@ -110,7 +110,8 @@ class Person:
         self.faults.append(f"script: {error.error.message} {error.error.stack}")
 
     def _see_request(self, request: Request) -> None:
-        if not (urlsplit(request.url).hostname or "").startswith("127."):
+        ours = request.frame.url.startswith(self.url) or request.is_navigation_request()
+        if ours and not (urlsplit(request.url).hostname or "").startswith("127."):
             self.faults.append(f"asks elsewhere: {request.url}")
 
     def _see_failure(self, request: Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from tests.browser.axe import violations
 from tests.browser.backstage import Backstage
 from tests.browser.person import Person
 from tests.browser.stage import Stage
@@ -19,6 +20,11 @@ def test_a_node_that_dies_is_shown_without_reloading(admin: Person, behind: Back
     victim.program.kill()
     try:
         expect(row.locator(".status.bad, .status.warn").first).to_be_visible()
+        assert admin.stayed()
+        page.get_by_role("link", name=f"Give up {victim.name}").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(victim.name)
+        assert violations(page) == []
+        page.go_back()
         admin.stay()
     finally:
         behind.call(lambda: cluster.start(victim))

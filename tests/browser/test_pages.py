@@ -84,7 +84,7 @@ def test_no_page_is_forgotten(furniture: Furniture) -> None:
     there = {rule.rule.removeprefix("/ui/") for rule in site.url_map.iter_rules() if "GET" in (rule.methods or ())}
     there = {name for name in there if "/" not in name}
     looked_at = {address.partition("?")[0] for address in of_administrator(furniture).values()}
-    assert there - looked_at == {"login", "certificate-pkcs12", *NO_PAGES}
+    assert there - looked_at == {"login", "certificate-pkcs12", "cluster-forget", *NO_PAGES}
 
 
 def test_a_phone_has_a_menu_that_opens_and_tables_that_are_cards(new_person: NewPerson, furniture: Furniture) -> None:
