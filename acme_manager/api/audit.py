@@ -12,7 +12,7 @@ from acme_manager.api.auth import require_api_key, require_token
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import API_KEY, BEARER, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import AuditAnswer, AuditQuery, AuditVerdict, AuditVerifyQuery
+from acme_manager.api.schemas.audit import AuditAnswer, AuditQuery, AuditVerdict, AuditVerifyQuery
 from acme_manager.domain.audit import Entry, Query, entry_to_json
 from acme_manager.domain.operation import instant_of
 from acme_manager.errors import InvalidRequest

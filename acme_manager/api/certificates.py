@@ -13,17 +13,16 @@ from acme_manager.api.forward import on_leader
 from acme_manager.api.listing import link_header, parse_query, read_metadata
 from acme_manager.api.openapi import describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import (
-    AttemptsAnswer,
-    AttemptsQuery,
+from acme_manager.api.schemas.attempts import AttemptsAnswer, AttemptsQuery
+from acme_manager.api.schemas.certificates import (
     CertificateAnswer,
     DeleteQuery,
     MetadataAnswer,
     MetadataQuery,
     NamedDeleteQuery,
     NameQuery,
-    Nothing,
 )
+from acme_manager.api.schemas.common import Nothing
 from acme_manager.domain.certificate import CertificateId, StoredCertificate, stored_to_json
 from acme_manager.domain.request import CertificateParams, RenewParams
 from acme_manager.domain.revocation import parse_reason

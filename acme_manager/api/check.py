@@ -9,7 +9,7 @@ from acme_manager.api.decoding import read_body
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import CheckAnswer
+from acme_manager.api.schemas.certificates import CheckAnswer
 from acme_manager.domain.finding import Finding
 from acme_manager.domain.request import CertificateParams
 from acme_manager.domain.token import Scope

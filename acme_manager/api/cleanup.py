@@ -10,7 +10,7 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, describe
 from acme_manager.api.request import services
-from acme_manager.api.schemas import CleanupAnswer
+from acme_manager.api.schemas.operations import CleanupAnswer
 from acme_manager.services.cleanup_report import Report
 
 routes = Blueprint("cleanup", __name__)

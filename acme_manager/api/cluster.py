@@ -14,7 +14,8 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import ForgetForm, LeaderAnswer, MemberlistAnswer, Nothing, RingAnswer
+from acme_manager.api.schemas.cluster import ForgetForm, LeaderAnswer, MemberlistAnswer, RingAnswer
+from acme_manager.api.schemas.common import Nothing
 from acme_manager.errors import InvalidRequest, RingNotReady, Unavailable
 from acme_manager.ports import Cluster
 

@@ -14,7 +14,7 @@ from acme_manager.api.auth import require_token
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import EventsAnswer, EventsQuery
+from acme_manager.api.schemas.hosts import EventsAnswer, EventsQuery
 from acme_manager.domain.certificate import Certificate
 from acme_manager.errors import InvalidRequest
 

@@ -12,7 +12,7 @@ from acme_manager.api.auth import require_api_key, require_token
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import API_KEY, BEARER, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import IssuersAnswer
+from acme_manager.api.schemas.issuers import IssuersAnswer
 from acme_manager.config.model import IssuerConfig
 from acme_manager.domain.budget import Kind, Limits
 from acme_manager.domain.gotime import rfc3339

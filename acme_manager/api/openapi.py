@@ -18,7 +18,7 @@ from werkzeug.routing import Rule
 
 from acme_manager import __version__
 from acme_manager.api.problems import ALL_KINDS, ProblemDocument
-from acme_manager.api.schemas import Nothing, Text
+from acme_manager.api.schemas.common import Nothing, Text
 from acme_manager.domain.report import Report
 from acme_manager.domain.request import CertificateParams, TokenParams
 

@@ -15,7 +15,7 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import OperationAnswer, OperationsAnswer, PreviewAnswer
+from acme_manager.api.schemas.operations import OperationAnswer, OperationsAnswer, PreviewAnswer
 from acme_manager.domain.operation import Operation, OperationKind, OperationState
 from acme_manager.domain.request import OperationParams
 from acme_manager.services.operation_preview import FORMULA, Preview

@@ -10,7 +10,7 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, describe
 from acme_manager.api.request import services
-from acme_manager.api.schemas import PluginAnswer, PluginRunAnswer
+from acme_manager.api.schemas.system import PluginAnswer, PluginRunAnswer
 from acme_manager.domain.gotime import rfc3339
 from acme_manager.plugins import LastRun
 from acme_manager.services.plugins import PluginFacts

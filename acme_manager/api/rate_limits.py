@@ -13,7 +13,8 @@ from acme_manager.api.browsers import is_browser, lead_to
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import API_KEY, BEARER, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import Nothing, RateLimitsAnswer
+from acme_manager.api.schemas.common import Nothing
+from acme_manager.api.schemas.system import RateLimitsAnswer
 from acme_manager.domain.gotime import format_time
 from acme_manager.domain.rate_limit import Usage
 

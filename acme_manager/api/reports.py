@@ -14,7 +14,8 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import HostsAnswer, HostsQuery, Nothing
+from acme_manager.api.schemas.common import Nothing
+from acme_manager.api.schemas.hosts import HostsAnswer, HostsQuery
 from acme_manager.domain.certificate import Certificate, CertificateId
 from acme_manager.domain.gotime import rfc3339
 from acme_manager.domain.report import Installed, Report

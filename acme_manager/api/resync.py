@@ -10,7 +10,7 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, describe
 from acme_manager.api.request import services
-from acme_manager.api.schemas import ResyncAnswer
+from acme_manager.api.schemas.operations import ResyncAnswer
 
 routes = Blueprint("resync", __name__, url_prefix="/api/v1/operations")
 

@@ -13,7 +13,8 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import describe
 from acme_manager.api.problems import ALL_KINDS
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import ReadyAnswer, Text
+from acme_manager.api.schemas.common import Text
+from acme_manager.api.schemas.system import ReadyAnswer
 from acme_manager.errors import InvalidRequest
 
 routes = Blueprint("system", __name__)

@@ -12,7 +12,8 @@ from acme_manager.api.encoding import answer
 from acme_manager.api.forward import on_leader
 from acme_manager.api.openapi import API_KEY, BEARER, describe
 from acme_manager.api.request import current_request, services
-from acme_manager.api.schemas import NewTokenAnswer, Nothing, TokenAnswer, TokenListAnswer
+from acme_manager.api.schemas.common import Nothing
+from acme_manager.api.schemas.tokens import NewTokenAnswer, TokenAnswer, TokenListAnswer
 from acme_manager.domain.request import TokenParams
 from acme_manager.domain.token import Token, token_to_json
 

@@ -11,7 +11,7 @@ from acme_manager.api.auth import require_api_key
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import API_KEY, describe
 from acme_manager.api.request import services
-from acme_manager.api.schemas import WorkersAnswer
+from acme_manager.api.schemas.cluster import WorkersAnswer
 from acme_manager.domain.gotime import rfc3339
 from acme_manager.services.passes import Pass
 

@@ -8,7 +8,9 @@ from acme_manager.api.browsers import is_browser, lead_to
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import API_KEY, BEARER, describe
 from acme_manager.api.request import API_KEY_CHALLENGE, current_request, services
-from acme_manager.api.schemas import Nothing, OriginalCertificatesAnswer, OriginalTokensAnswer
+from acme_manager.api.schemas.certificates import OriginalCertificatesAnswer
+from acme_manager.api.schemas.common import Nothing
+from acme_manager.api.schemas.tokens import OriginalTokensAnswer
 from acme_manager.errors import AdministratorsOnly
 from acme_manager.web.certificates import original_records
 from acme_manager.web.tokens import without_hash
