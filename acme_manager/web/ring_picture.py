@@ -133,7 +133,7 @@ def _spot(node: Node, part: float, radius: float, size: float, many: bool) -> Sp
 
 def _reach(spot: Spot, many: bool) -> float:
     """How far its text goes: on one line where there are many, else on two."""
-    return 6.5 * (len(spot.name) + len(spot.words)) if many else 8.5 * max(len(spot.name), len(spot.words))
+    return 7.8 * (len(spot.name) + 1 + len(spot.words)) if many else 10.0 * max(len(spot.name), len(spot.words))
 
 
 def _words(node: Node) -> list[str]:

@@ -128,7 +128,7 @@ async def test_comparing_with_storage_shows_what_was_corrected() -> None:
 class TwoFiles(NodeWatch):
     """Two nodes read another `config.yml` each."""
 
-    configuration = "b" * 12  # type: ignore[assignment]
+    configuration = "b" * 12
 
     def configuration_of(self, member: str) -> str:
         return {"node-1": self.configuration, "node-2": "a" * 12}.get(member, "")
