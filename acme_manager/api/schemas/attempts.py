@@ -38,9 +38,9 @@ class WrittenRecord:
 class AttemptAnswer:
     """An attempt to get a certificate, or to revoke and delete it. What says nothing is left out. Times: RFC 3339.
 
-    `outcome`: `running`, `issued`, `deleted`, `failed`, or `interrupted` when its node stopped leading. `reason`: why it
-    was made. `error`: why it failed; `cause`: that in one word, `dns`, `credentials`, `rate_limit`, …; `problem`: what
-    the CA said. At most 20 records and 8 servers of each are noted.
+    `outcome`: `running`, `issued`, `deleted`, `failed`, or `interrupted` when its node stopped leading. `reason`: why
+    it was made. `error`: why it failed; `cause`: that in one word, `dns`, `credentials`, `rate_limit`, …; `problem`:
+    what the CA said. At most 20 records and 8 servers of each are noted.
     """
 
     began: str
