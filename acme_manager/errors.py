@@ -1,6 +1,6 @@
 """What can go wrong, in our words.
 
-Errors carry facts as attributes and a sentence for people. HTTP statuses are not known here (see api/problems.py),
+Errors carry facts as attributes and a sentence for people. HTTP statuses are not known here (see api/problem_kinds.py),
 and adapters turn every foreign exception into one of these at their edge.
 """
 
@@ -144,6 +144,13 @@ class AdministratorsOnly(Denied):
 
 class FormRefused(Denied):
     """A form that no page of ours sent, or not in this session."""
+
+
+class FormOutdated(FormRefused):
+    """A form without the token of the session that sends it."""
+
+    def __init__(self) -> None:
+        super().__init__("the form is older than your log-in, or not one of ours: it lacks the token of your session")
 
 
 class NameNotAllowed(Denied):

@@ -17,7 +17,8 @@ from quart import Quart
 from werkzeug.routing import Rule
 
 from acme_manager import __version__
-from acme_manager.api.problems import ALL_KINDS, ProblemDocument
+from acme_manager.api.problem_kinds import ALL_KINDS
+from acme_manager.api.problems import ProblemDocument
 from acme_manager.api.schemas.common import Nothing, Text
 from acme_manager.domain.report import Report
 from acme_manager.domain.request import CertificateParams, TokenParams

@@ -11,7 +11,7 @@ from quart import Blueprint, Response, abort
 
 from acme_manager.api.encoding import answer
 from acme_manager.api.openapi import describe
-from acme_manager.api.problems import ALL_KINDS
+from acme_manager.api.problem_kinds import ALL_KINDS
 from acme_manager.api.request import current_request, services
 from acme_manager.api.schemas.common import Text
 from acme_manager.api.schemas.system import ReadyAnswer

@@ -10,7 +10,7 @@ import trio
 from quart import Blueprint, Response
 
 from acme_manager.api.cluster import ring_record, trouble_of
-from acme_manager.api.problems import kind_of
+from acme_manager.api.problem_kinds import kind_of
 from acme_manager.api.request import current_request, services
 from acme_manager.api.workers import worker_record
 from acme_manager.domain.condition import Tone

@@ -8,7 +8,7 @@ import attrs
 from quart import Blueprint, Response
 
 from acme_manager.api.auditing import where_from
-from acme_manager.api.problems import kind_of
+from acme_manager.api.problem_kinds import kind_of
 from acme_manager.api.request import current_request, services
 from acme_manager.domain.bundle_files import Parts, file_name, pkcs12_of
 from acme_manager.domain.certificate import CertificateId, StoredCertificate

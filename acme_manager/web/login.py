@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 from quart import Blueprint, Response, current_app
 
 from acme_manager.api.auditing import where_from
-from acme_manager.api.problems import kind_of
+from acme_manager.api.problem_kinds import kind_of
 from acme_manager.api.request import ApiRequest, current_request, services
 from acme_manager.domain.session import Session
 from acme_manager.domain.token import split_bearer

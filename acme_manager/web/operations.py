@@ -8,7 +8,7 @@ import attrs
 from quart import Blueprint, Response
 
 from acme_manager.api.operations import operation_record
-from acme_manager.api.problems import kind_of
+from acme_manager.api.problem_kinds import kind_of
 from acme_manager.api.request import current_request, services
 from acme_manager.domain.certificate import CertificateId
 from acme_manager.domain.condition import Tone

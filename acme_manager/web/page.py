@@ -8,7 +8,7 @@ import structlog
 from quart import Response, g
 
 from acme_manager.api.encoding import answer
-from acme_manager.api.problems import kind_of
+from acme_manager.api.problem_kinds import kind_of
 from acme_manager.api.request import current_request, services
 from acme_manager.errors import AcmeManagerError, InvalidRequest, NotAuthenticated
 from acme_manager.structure import leaves

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from quart import Blueprint, Response
 
-from acme_manager.api.problems import kind_of
+from acme_manager.api.problem_kinds import kind_of
 from acme_manager.api.request import current_request, services
 from acme_manager.domain.request import TokenParams
 from acme_manager.domain.token import NEVER, Scope, Token, has_expired, token_to_json

@@ -9,7 +9,7 @@ import structlog.testing
 import trio
 
 from acme_manager import errors
-from acme_manager.api.problems import ALL_KINDS, KINDS
+from acme_manager.api.problem_kinds import ALL_KINDS, KINDS
 from acme_manager.errors import Problem
 from tests.unit.api.world import open_api
 
