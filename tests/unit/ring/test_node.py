@@ -271,8 +271,16 @@ def test_a_leader_that_stops_hands_over_in_less_than_a_second(seed: int) -> None
             await old.ended.wait()
         await until(lambda: all(state(node, old.name) == "LEAVING" for node in rest), 1.0)
         await until(lambda: new.ring.statistics()["voters"] == sorted(node.name for node in rest), 5.0)
+        term, since = new.ring.term(), new.ring.statistics()["leader_since"]
+        assert since
+        await until(lambda: {told_of_leader(node) for node in rest} == {(term, since)}, 5.0)
 
     virtually(story, seed)
+
+
+def told_of_leader(node: Running) -> tuple[int | None, str | None]:
+    figures = node.ring.statistics()
+    return figures["leader_term"], figures["leader_since"]
 
 
 def state(node: Running, name: str) -> str | None:
