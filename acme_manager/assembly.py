@@ -72,7 +72,7 @@ from acme_manager.workers.renewal import RenewalWorker
 from acme_manager.workers.schedule import WorkerMetrics, every
 from acme_manager.workers.token_expiry import TokenExpiry
 
-_HEALTH_INTERVAL = 15.0  # seconds: pages show what was found last
+_HEALTH_INTERVAL = 5.0  # seconds: pages show what was found last
 _UPKEEP_INTERVAL = 3600.0  # seconds, as in the Go original
 
 
