@@ -36,21 +36,31 @@ def words(text: str) -> set[str]:
 
 @attrs.frozen
 class Things:
-    """What one owner has. Every text is made of one word; `mark` puts the owner's letters into it."""
+    """What one owner has. Every text is made of one word; `mark` puts the owner's letters into it, and what comes after
+    words where somebody means harm."""
 
     owner: str
     prefix: str
+    harm: str = ""
 
     def mark(self, word: str) -> str:
-        return f"{self.prefix}{word}"
+        return f"{self.prefix}{word}{self.harm}"
+
+    def domain(self, word: str) -> str:
+        return f"{self.prefix}{word}.example"
+
+    @property
+    def name(self) -> str:
+        """Of its certificate. Names are checked when they come."""
+        return "".join(one for one in self.mark("name") if one.isprintable() and one != "/")
 
     @property
     def place(self) -> dict[str, str]:
         """What addresses and forms are filled with."""
         return {
             "owner": self.owner,
-            "name": self.mark("name"),
-            "domain": f"{self.mark('issued')}.example",
+            "name": self.name,
+            "domain": self.domain("issued"),
             "token": self.mark("token"),
             "operation": "1",
         }
@@ -60,8 +70,8 @@ ALICE, BOB = Things("alice", "mine"), Things("zqbob", "zq")
 
 
 @asynccontextmanager
-async def open_planted(**world: Any) -> AsyncIterator[Api]:
-    """Both owners have the same kinds of things, and administrators have things of their own."""
+async def open_planted(*owners: Things, **world: Any) -> AsyncIterator[Api]:
+    """All owners have the same kinds of things, and administrators have things of their own."""
     common = Common(
         rate_limit_enabled=True,
         rate_limit_max_requests=9,
@@ -72,9 +82,11 @@ async def open_planted(**world: Any) -> AsyncIterator[Api]:
     async with open_api(common=common, **world) as api, audited(api):
         with_limits(api.services.settings, "letsencrypt")
         _configure(api)
-        for one in (ALICE, BOB):
+        planted = owners or (ALICE, BOB)
+        for one in planted:
             await _plant(api, one)
-        await api.services.operations.start(OperationKind.RENEW, OperationParams(owners=(BOB.owner,)), "zqstarter")
+        selected = OperationParams(owners=(planted[-1].owner,))
+        await api.services.operations.start(OperationKind.RENEW, selected, f"zqstarter{planted[-1].harm}")
         await api.services.fetches.look()
         yield api
 
@@ -86,7 +98,7 @@ def _configure(api: Api) -> None:
             name=one.mark("credential"),
             provider="route53",
             owners=(one.owner,),
-            zones=(f"{one.mark('zone')}.example",),
+            zones=(one.domain("zone"),),
             env={"AWS_SECRET_ACCESS_KEY": "zqhidden"},
         )
         for one in (ALICE, BOB)
@@ -106,19 +118,17 @@ async def _plant(api: Api, things: Things) -> None:
         token_hash=hash_secret("zqhidden"),
         username=owner,
         scope=tuple(Scope),
-        domains=(f"*{mark('glob')}.example", f"*{mark('issued')}.example"),
+        domains=("*" + things.domain("glob"), "*" + things.domain("issued")),
     )
     world.state.tokens.put(token.id, token)
-    issued = await world.certificates.request(token, wish(domain=f"{mark('issued')}.example"))
+    issued = await world.certificates.request(token, wish(domain=things.domain("issued")))
     failing = _certificate(things)
     world.state.publish(failing)
-    world.state.publish(certificate(f"{mark('lost')}.example", owner, issuer=mark("issuer"), serial=mark("number")))
+    world.state.publish(certificate(things.domain("lost"), owner, issuer=mark("issuer"), serial=mark("number")))
     world.state.publish_renewal(failing.id.key, _renewal(failing, mark))
     for key, attempts in _attempts(things, failing):
         world.cluster.put(f"attempt/{key}", json.dumps(attempts).encode())
-    served = Served(ok=False, why=mark("why"), fingerprint=mark("seen"))
-    installed = Installed(name=failing.name, fingerprint=mark("other"), check=f"{mark('check')}:443", served=served)
-    known.reports.take(owner, Report(host=mark("host"), version=mark("agent"), certificates=(installed,)))
+    known.reports.take(owner, _report(things, failing.name))
     for one in (failing.id, issued.certificate.id):
         known.fetches.note(one, by=f"token {mark('fetcher')}", address="192.0.2.9", user_agent=f"{mark('program')}/1 x")
     facts = {name: mark(f"audit{name}") for name in ("object", "error", "source", "actor")}
@@ -130,11 +140,11 @@ async def _plant(api: Api, things: Things) -> None:
 def _certificate(things: Things) -> Certificate:
     mark = things.mark
     return certificate(
-        f"{mark('domain')}.example",
+        things.domain("domain"),
         things.owner,
         issuer="test",
-        name=mark("name"),
-        san=f"{mark('san')}.example",
+        name=things.name,
+        san=things.domain("san"),
         labels=f"{mark('label')}={mark('value')}",
         serial=mark("serial"),
         profile=mark("profile"),
@@ -143,6 +153,14 @@ def _certificate(things: Things) -> Certificate:
         encryption=mark("encryption"),
         age=85,
     )
+
+
+def _report(things: Things, name: str) -> Report:
+    """Hosts can't say everything: reports are checked when they come."""
+    why, seen, agent = ("".join(filter(str.isprintable, things.mark(word))) for word in ("why", "seen", "agent"))
+    served = Served(ok=False, why=why, fingerprint=seen)
+    installed = Installed(name=name, fingerprint=seen, check=f"{things.domain('check')}:443", served=served)
+    return Report(host=things.domain("host"), version=agent, certificates=(installed,))
 
 
 def _renewal(one: Certificate, mark: Any) -> RenewalState:
@@ -161,7 +179,7 @@ def _renewal(one: Certificate, mark: Any) -> RenewalState:
 
 def _attempts(things: Things, failing: Certificate) -> Iterable[tuple[str, list[dict[str, Any]]]]:
     mark, began = things.mark, rfc3339(NOW - timedelta(minutes=5))
-    server = {"server": f"{mark('server')}.example", "complete": False, "words": mark("words")}
+    server = {"server": things.domain("server"), "complete": False, "words": mark("words")}
     record = {
         "name": f"_acme-challenge.{mark('record')}.example",
         "value": mark("proof"),
