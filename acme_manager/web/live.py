@@ -6,6 +6,7 @@ that is over ends it, and the `Last-Event-ID` that comes with the next request s
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import trio
@@ -23,6 +24,8 @@ _LASTS, _BEAT, _PAUSE = 50.0, 15.0, 0.3  # seconds: a stream; a sign of life; be
 _MOST = 500  # streams of a node
 _AGAIN = 500  # milliseconds until the browser asks again
 
+_COUNT = re.compile(r"[0-9]{1,18}")
+
 _open_streams = trio.CapacityLimiter(_MOST)
 
 
@@ -35,7 +38,9 @@ async def events() -> Response:
     signals = services().signals
     request = current_request()
     last = request.headers.get("Last-Event-ID") or request.args.get("after")
-    response = Response(_stream(signals, viewer.whose, _known(signals, last)), content_type="text/event-stream")
+    # Who asks for the head alone is not to hold a place.
+    body = b"" if request.method == "HEAD" else _stream(signals, viewer.whose, _known(signals, last))
+    response = Response(body, content_type="text/event-stream")
     response.headers.extend(HEADERS | {"X-Accel-Buffering": "no"})
     response.timeout = _LASTS + _BEAT
     return response
@@ -46,7 +51,7 @@ def _known(signals: Signals, last: str | None) -> int | None:
     if last is None:
         return signals.count
     epoch, _, count = last.partition("-")
-    return int(count) if epoch == signals.epoch and count.isascii() and count.isdigit() else None
+    return int(count) if epoch == signals.epoch and _COUNT.fullmatch(count) else None
 
 
 async def _stream(signals: Signals, owner: str | None, known: int | None) -> AsyncIterator[bytes]:
