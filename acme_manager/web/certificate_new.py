@@ -43,7 +43,7 @@ async def _again(viewer: Viewer, form: Form, error: BaseException) -> Response:
 
 
 @routes.post("/certificate-request")
-@submitted(_again)
+@submitted(_again, filled="certificate-request")
 async def request(viewer: Viewer, form: Form) -> Response:
     """Begin to issue it, and show how that goes."""
     owner = _owner(viewer, form)

@@ -11,13 +11,14 @@ from urllib.parse import parse_qsl
 
 import attrs
 import trio
-from quart import Response, current_app
+from quart import Response, current_app, g
 
 from acme_manager.api.forward import EXTENSION, Forwarder
 from acme_manager.api.request import current_request, services
 from acme_manager.errors import (
     AcmeManagerError,
     AdministratorsOnly,
+    FormOutdated,
     FormRefused,
     MissingScope,
     NotAuthenticated,
@@ -25,9 +26,11 @@ from acme_manager.errors import (
     Unavailable,
 )
 from acme_manager.web.viewer import Viewer, find_viewer
+from acme_manager.web.words import address
 
 TOKEN_FIELD = "form_token"  # noqa: S105 a name
 _MOST_FIELDS = 2000
+_LONGEST_ADDRESS = 8000
 _NOT_FOR_THEM = (NotAuthenticated, AdministratorsOnly, MissingScope, NotFound)
 
 
@@ -72,18 +75,24 @@ Again = Callable[[Viewer, Form, BaseException], Awaitable[Response]]
 
 
 def submitted(
-    again: Again | None = None, *, here: bool = False
+    again: Again | None = None, *, here: bool = False, filled: str = ""
 ) -> Callable[[Handler], Callable[[], Awaitable[Response]]]:
     """Have a handler take a form: on the leader, unless it changes nothing but what is on this node (`here`).
 
     `again` shows the form with what was typed and an error that was foreseen; without it that is a page of its own, and
-    so it is for whoever may not have that form.
+    so it is for whoever may not have that form. `filled` names the page that takes fields from its address: there one
+    can go on when the session has ended while one typed.
     """
 
     def decorate(handler: Handler) -> Callable[[], Awaitable[Response]]:
         @functools.wraps(handler)
         async def take() -> Response:
-            viewer, form = await read_form()
+            try:
+                viewer, form = await read_form()
+            except (NotAuthenticated, FormOutdated):
+                if filled:
+                    g.go_on_at = _filled_in(filled, await read_fields())
+                raise
             work = partial(handler, viewer, form)
             try:
                 if here:
@@ -101,6 +110,12 @@ def submitted(
         return take
 
     return decorate
+
+
+def _filled_in(page: str, form: Form) -> str:
+    """The address of a form with what was typed; empty if there is none, or if it is too long for an address."""
+    found = address(page, **{name: values for name, values in form.fields.items() if name != TOKEN_FIELD})
+    return found if len(found) < _LONGEST_ADDRESS else ""
 
 
 async def on_leader_if_any(work: Callable[[], Awaitable[Response]]) -> Response:
@@ -135,6 +150,6 @@ async def read_fields() -> Form:
 
 
 def check_form_token(form: Form, expected: str) -> None:
-    """Raise FormRefused unless the form came from a page of ours, in the same session."""
+    """Raise FormOutdated unless the form came from a page of ours, in the same session."""
     if not expected or not hmac.compare_digest(form[TOKEN_FIELD].encode(), expected.encode()):
-        raise FormRefused("the form lacks the token of your session: it is older than your log-in, or not one of ours")
+        raise FormOutdated

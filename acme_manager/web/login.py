@@ -55,7 +55,9 @@ def logins() -> Logins:
 async def login_page() -> Response:
     """Ask for the key or the token."""
     request = current_request()
-    return await ask_again(own_page(request.args.get("next", "")), ended="ended" in request.args)
+    ended = "ended" in request.args
+    over = not ended and COOKIE in request.cookies  # only who is not let in any more is led here
+    return await ask_again(own_page(request.args.get("next", "")), ended=ended, over=over)
 
 
 @routes.post("/login")
@@ -150,7 +152,9 @@ def _session_of(form: Form) -> Session:
     return services().sessions.with_token(secret)
 
 
-async def ask_again(target: str, error: AcmeManagerError | None = None, *, ended: bool = False) -> Response:
+async def ask_again(
+    target: str, error: AcmeManagerError | None = None, *, ended: bool = False, over: bool = False
+) -> Response:
     """The log-in page, with what went wrong."""
     mark = current_request().cookies.get(_BEFORE, "")
     if not _MARK.fullmatch(mark):
@@ -167,6 +171,7 @@ async def ask_again(target: str, error: AcmeManagerError | None = None, *, ended
         form_token=form_token,
         error=told(error) if error else None,
         ended=ended,
+        over=over,
         oidc=(oidc.label or "OpenID Connect") if oidc else "",
         provider_logout=await provider_logout() if ended else None,
     )

@@ -97,7 +97,7 @@ async def _new_again(viewer: Viewer, form: Form, error: BaseException) -> Respon
 
 
 @routes.post("/operation-preview")
-@submitted(_new_again)
+@submitted(_new_again, filled="operation-new")
 async def preview(viewer: Viewer, form: Form) -> Response:
     """What it would come to, and the question whether that is meant."""
     _check(viewer)
@@ -112,7 +112,7 @@ async def _start_again(viewer: Viewer, form: Form, error: BaseException) -> Resp
 
 
 @routes.post("/operation-start")
-@submitted(_start_again)
+@submitted(_start_again, filled="operation-new")
 async def start(viewer: Viewer, form: Form) -> Response:
     """Begin, if what was confirmed is what it comes to now."""
     _check(viewer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -12,6 +13,7 @@ from acme_manager.api.problem_kinds import kind_of
 from acme_manager.api.request import current_request, services
 from acme_manager.errors import AcmeManagerError, InvalidRequest, NotAuthenticated
 from acme_manager.structure import leaves
+from acme_manager.web.remedies import for_people
 from acme_manager.web.templates import render
 from acme_manager.web.viewer import Viewer, find_viewer
 from acme_manager.web.words import address
@@ -31,6 +33,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _THEMES = frozenset({"dark", "light"})
+_FOR_PROGRAMS = re.compile(r"^invalid '\w+' parameter: ")  # what stands at its field needs no name
 
 
 def wants_json() -> bool:
@@ -78,7 +81,13 @@ async def problem_page(failure: BaseException, document: Response) -> Response:
     except AcmeManagerError:
         viewer = None
     response = await page(
-        "problem.html", viewer, kind.status, kind=kind, error=told(error), request_id=request.request_id
+        "problem.html",
+        viewer,
+        kind.status,
+        kind=kind,
+        error=told(error),
+        request_id=request.request_id,
+        go_on_at=g.get("go_on_at", ""),
     )
     for name in ("Retry-After", "Allow"):
         if value := document.headers.get(name):
@@ -88,13 +97,13 @@ async def problem_page(failure: BaseException, document: Response) -> Response:
 
 def told(error: BaseException) -> dict[str, Any]:
     """An error as templates show it: a title, a sentence, a remedy, and what is wrong with which field."""
-    kind = kind_of(error)
+    title, remedy = for_people(kind_of(error))
     known = isinstance(error, AcmeManagerError) and str(error)
     complaints = error.complaints if isinstance(error, InvalidRequest) else ()
     return {
-        "title": kind.title,
+        "title": title,
         "detail": str(error) if known else "",
-        "remedy": kind.remedy,
-        "fields": {one.where: one.message for one in complaints if one.where},
+        "remedy": remedy,
+        "fields": {one.where: _FOR_PROGRAMS.sub("", one.message) for one in complaints if one.where},
         "others": [one.message for one in complaints if not one.where],
     }

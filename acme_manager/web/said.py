@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SAID: Mapping[str, str] = {
-    "requested": "The certificate is being requested. Its steps are shown below.",
-    "renewing": "The certificate is being renewed. Its steps are shown below; the present one is served meanwhile.",
+    "requested": "The certificate has been requested. Its steps are below.",
+    "renewing": "A renewal has been started. Its steps are below; until it is done the present certificate is served.",
     "changed": "The certificate has been changed.",
-    "changing": "The certificate is being issued anew. Its steps are shown below.",
+    "changing": "The change has been taken, and a new certificate ordered. Its steps are below.",
     "revoked": "The certificate has been revoked and deleted.",
     "deleted": "The certificate has been deleted.",
-    "deleting": "The certificate is being revoked and deleted.",
+    "deleting": "Its revocation has been started; it is deleted once the CA has confirmed.",
     "token-revoked": "The token has been revoked.",
     "started": "The operation has been started.",
-    "paused": "The operation is paused.",
-    "resumed": "The operation goes on.",
+    "paused": "The operation has been paused.",
+    "resumed": "The operation has been resumed.",
     "aborted": "The operation has been aborted. What was under way is finished.",
     "forgotten": "The member has been given up. Nobody waits for its vote any more.",
 }

@@ -20,7 +20,7 @@ def test_a_certificate_is_requested_renewed_and_revoked_with_every_step_seen_as_
     fill_in_while_it_is_looked_at(page)
     with finalizing_waits(behind):
         page.get_by_role("button", name="Request the certificate").click()
-        expect(page.get_by_text("The certificate is being requested.")).to_be_visible()
+        expect(page.get_by_text("The certificate has been requested.")).to_be_visible()
         alice.stay()
         expect(page.locator("#attempts [aria-current=step]")).to_contain_text("finalized")
         expect(page.locator("#attempts .steps li.done")).to_have_text([re.compile("ordered"), re.compile("challenge"), re.compile("validated")])

@@ -14,7 +14,7 @@ async def test_a_browser_logs_in_and_out_and_says_who_it_is() -> None:
         page = await stranger.get("login")
         refused = await stranger.submit(page.form("login"), secret="wrong")
         assert refused.status == 401
-        assert "could not be identified" in refused.said
+        assert "You are not logged in" in refused.said
 
         admin = await administrator(api)
         assert (await admin.get()).root.one("h1").text == "Ready for the first certificate"

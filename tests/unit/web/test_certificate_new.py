@@ -214,3 +214,22 @@ async def test_the_choices_say_how_each_issuer_is_and_are_the_same_for_a_program
         assert [one["name"] for one in told["issuers"]] == ["bare", "other", "test"]
         assert told["issuers"][2]["profiles"] == {"shortlived": "six days"}
         assert told["owners"] == []
+
+
+async def test_what_was_typed_while_the_session_ended_is_in_the_form_after_the_next_log_in() -> None:
+    async with open_api() as api:
+        alice, typed = await owner(api), {"san": "shop.example.com\na.example.com", "labels": "env=prod"}
+        page = await alice.get(FORM)
+        stale = {"domain": "example.com", "issuer": "test", "form_token": page.form(FORM).values["form_token"], **typed}
+        await alice.submit(page.form("logout"))
+        over = await alice.post(FORM, stale)
+        assert (over.status, over.root.one("h1").text) == (401, "You are not logged in")
+        login = await alice.get(over.root.one("a", class_="primary")["href"])
+        assert str(stale["form_token"]) not in login.body
+        page = await alice.follow(await alice.submit(login.form("login"), secret=api.token()["Authorization"]))
+        assert {name: page.form(FORM).values[name] for name in typed} == typed
+        outdated = await alice.post(FORM, stale)
+        assert outdated.status == 403
+        page = await alice.get(outdated.root.one("a", class_="primary")["href"])
+        assert {name: page.form(FORM).values[name] for name in typed} == typed
+        assert api.world.ca.placed == []
