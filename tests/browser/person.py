@@ -18,6 +18,7 @@ from playwright.sync_api import (
     Playwright,
     Request,
     Response,
+    ViewportSize,
     WebError,
     expect,
 )
@@ -25,8 +26,8 @@ from playwright.sync_api import (
 from tests.parts.program import PATH, PartFailed
 
 PATIENCE = 20_000  # milliseconds for what has to happen
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 expect.set_options(timeout=PATIENCE)
 
@@ -42,7 +43,12 @@ def start_chromium(playwright: Playwright, folder: Path) -> Browser:
     path = shutil.which("chromium", path=PATH)
     if path is None:
         raise PartFailed("chromium is not installed; the package chromium has it (scripts/test installs it)")
-    environ: dict[str, str | float | bool] = {"PATH": PATH, "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}
+    environ: dict[str, str | float | bool] = {
+        "PATH": PATH,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "LANG": "C.UTF-8",
+    }
     # Root can't have Chromium's sandbox; it sees no pages but ours.
     return playwright.chromium.launch(
         executable_path=path, args=_FLAGS, env=environ, chromium_sandbox=os.geteuid() != 0, timeout=PATIENCE

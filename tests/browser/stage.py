@@ -3,10 +3,9 @@ puts all of it below a path."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import attrs
 import yaml
@@ -58,16 +57,18 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(folder: Path, **options: Any) -> AsyncIterator[Stage]:
-    """Start everything; `options` are those of `open_cluster`."""
+async def open_stage(folder: Path, prepare: Callable[[Cluster], Awaitable[None]] | None = None) -> AsyncIterator[Stage]:
+    """Start everything; `prepare` is called before the nodes are."""
     async with (
         oidc_provider(folder) as provider,
-        open_cluster(folder, start=False, **options) as cluster,
+        open_cluster(folder, start=False) as cluster,
         nginx(folder, {LOOPBACK: below_a_path(cluster.nodes)}) as port,
     ):
         below = f"http://{LOOPBACK}:{port}{PREFIX}"
         for node in cluster.nodes:
             _configure(node, provider, below)
+        if prepare is not None:
+            await prepare(cluster)
         await cluster.start()
         leader = await cluster.wait_until_formed()
         token = await leader.new_token()

@@ -23,7 +23,9 @@ def test_a_certificate_is_requested_renewed_and_revoked_with_every_step_seen_as_
         expect(page.get_by_text("The certificate has been requested.")).to_be_visible()
         alice.stay()
         expect(page.locator("#attempts [aria-current=step]")).to_contain_text("finalized")
-        expect(page.locator("#attempts .steps li.done")).to_have_text([re.compile("ordered"), re.compile("challenge"), re.compile("validated")])
+        expect(page.locator("#attempts .steps li.done")).to_have_text(
+            [re.compile("ordered"), re.compile("challenge"), re.compile("validated")]
+        )
     expect(page.locator("h1 .status")).to_have_text("Fine")
     expect(page.locator("#attempts .steps li.done")).to_have_count(6)
     assert alice.stayed()

@@ -26,7 +26,7 @@ def test_a_certificate_is_requested_found_renewed_and_deleted_without_a_script(
     expect(page.get_by_label("Domain", exact=True)).to_have_value("plain.example.test")
     with finalizing_waits(behind):
         page.get_by_role("button", name="Request the certificate").click()
-        expect(page.get_by_text("The certificate is being requested.")).to_be_visible()
+        expect(page.get_by_text("The certificate has been requested.")).to_be_visible()
         expect(page.locator("#attempts [aria-current=step]")).to_contain_text("finalized")
     expect(page.locator("h1 .status")).to_have_text("Fine")
 
