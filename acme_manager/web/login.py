@@ -28,9 +28,7 @@ routes = Blueprint("ui_login", __name__, url_prefix="/ui")
 
 _BEFORE = "acme_manager_login"  # cookie of a browser that has not logged in yet: it ties the form to the browser
 _EXTENSION = "acme_manager_logins"
-_PAGE = re.compile(
-    r"(\./|[a-z][a-z-]*)?(\?[!-\"$-\[\]-~]*)?"
-)  # of ours: no path, no host, nothing that no header takes
+_PAGE = re.compile(r"(\./|[a-z][a-z-]*)(\?[!-\"$-\[\]-~]*)?")  # of ours: no path, no host, and fit for a header
 _PATIENCE = 2.0  # seconds for the provider to say where one logs out
 _MARK = re.compile(r"[\w-]{20,64}")
 _log = structlog.get_logger(__name__)

@@ -116,7 +116,8 @@ async def test_headers_that_lie_lead_nobody_elsewhere_and_let_nobody_in() -> Non
 
 
 ODD = (
-    "\0", "?\0", "?a\tb", "?\x7f", "?ä", "?\u2028", "tokens?x=%0d%0aX:%20y", "tokens?\r\nX: y", "//x", "/\\x", "\\\\x", "https:x",
+    "\0", "?\0", "./?a\tb", "?\x7f", "./?ä", "?\u2028", "tokens?x=%0d%0aX:%20y", "tokens?\r\nX: y", "//x", "/\\x",
+    "\\\\x", "https:x",
 )  # fmt: skip
 
 
