@@ -15,7 +15,7 @@ from acme_manager.services.attempts import DELETED, FAILED, INTERRUPTED, ISSUED,
 from acme_manager.web.words import moment
 
 _ORDER = (Step.ORDERED, Step.PRESENTED, Step.VALIDATED, Step.FINALIZED, Step.ISSUED, Step.STORED)
-_LABELS = {Step.PRESENTED: "challenge shown"}
+STEP_LABELS = {Step.PRESENTED: "challenge shown"}
 _WORDS = {
     RUNNING: (Tone.BUSY, "Under way"),
     ISSUED: (Tone.GOOD, "Issued"),
@@ -82,7 +82,7 @@ def _steps(outcome: str, taken: Mapping[str, datetime | None]) -> list[StepShown
     state = {RUNNING: "now", FAILED: "failed", INTERRUPTED: "failed"}.get(outcome, "")
     shown = [
         StepShown(
-            label=_LABELS.get(step, step.value),
+            label=STEP_LABELS.get(step, step.value),
             state="done" if step in taken else state if at == done else "",
             at=taken.get(step),
         )

@@ -20,6 +20,7 @@ from acme_manager.services.budget_report import IssuerBudget, report
 from acme_manager.services.bundle import Services
 from acme_manager.services.catalogue_views import Entry, Overview
 from acme_manager.services.operation_survey import Progress
+from acme_manager.web.certificate_attempts import STEP_LABELS
 from acme_manager.web.grouping import Group, grouped, worst
 from acme_manager.web.page import go_to, page_or_json
 from acme_manager.web.timeline import bar, histogram
@@ -109,7 +110,7 @@ def _steps(attempt: Attempt) -> list[tuple[str, str]]:
     taken = {name for name, _at in attempt.steps}
     reached = max((number for number, step in enumerate(_STEPS) if step.value in taken), default=-1)
     states = ["done" if number <= reached else "now" if number == reached + 1 else "" for number in range(len(_STEPS))]
-    return [(step.value, state) for step, state in zip(_STEPS, states, strict=True)]
+    return [(STEP_LABELS.get(step, step.value), state) for step, state in zip(_STEPS, states, strict=True)]
 
 
 def _cluster(known: Services) -> dict[str, Any]:

@@ -82,7 +82,20 @@ def relative(value: Any, now: datetime, otherwise: str = "-") -> Markup:
     if at is None:
         return Markup("{}").format(otherwise)
     seconds = (at - now).total_seconds()
-    words = "now" if abs(seconds) < 1 else f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
+    ahead = f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
+    return _seen_from_now(at, "now" if abs(seconds) < 1 else ahead)
+
+
+def lasting(value: Any, now: datetime) -> Markup:
+    """Since when something has been so, or how much longer it will be: `for 5 minutes`, `for another 3 days`."""
+    at = moment(value)
+    if at is None:
+        return Markup("-")
+    seconds = (at - now).total_seconds()
+    return _seen_from_now(at, f"for another {span(seconds)}" if seconds > 0 else f"for {span(-seconds)}")
+
+
+def _seen_from_now(at: datetime, words: str) -> Markup:
     return Markup('<time datetime="{}" data-relative title="{} UTC">{}</time>').format(
         rfc3339(at), at.strftime("%Y-%m-%d %H:%M:%S"), words
     )
@@ -156,5 +169,5 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "title_of": title_of, "moment": moment, "unicode": unicode_name, "split_names": split_names,
 }  # fmt: skip
 GLOBALS: Mapping[str, Callable[..., Any]] = {
-    "relative": relative, "count": count, "address": address, "of_certificate": of_certificate,
+    "relative": relative, "lasting": lasting, "count": count, "address": address, "of_certificate": of_certificate,
 }  # fmt: skip

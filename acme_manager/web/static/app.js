@@ -7,6 +7,8 @@
 (() => {
   const PAUSE = 700; // ms between two looks, so that a hundred changes are one
   const POLL = 15000; // ms, where the event stream does not come through
+  const LOST = 3000; // ms without an event stream: then it is worth a look whether the server is there
+  const PATIENCE = 20000; // ms for a page
   const TYPING = 250; // ms without a key: then what was typed counts
 
   // --- instants in the reader's zone, with the exact one on hover -------------------------------------------------
@@ -81,6 +83,15 @@
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
 
+  // What was done is said once, and what was sent is not sent again, when the page is loaded anew.
+  function settle() {
+    const instead = document.querySelector("[data-instead]");
+    const address = new URL(instead?.dataset.instead || location.href, location.href);
+    if (!instead && !address.searchParams.has("said")) return;
+    address.searchParams.delete("said");
+    history.replaceState(null, "", address);
+  }
+
   function equipTheme() {
     const button = document.querySelector("[data-theme-button]");
     if (!button) return;
@@ -119,15 +130,15 @@
     }
     looking = true;
     try {
-      const response = await fetch(address || location.href, { headers: { Accept: "text/html" } });
+      const response = await fetch(address || location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
       if (response.redirected && new URL(response.url).pathname.endsWith("/login")) {
         location.reload(); // the session is over
         return;
       }
       if (response.ok) swap(new DOMParser().parseFromString(await response.text(), "text/html"));
-      state(response.ok ? "" : "not up to date");
+      state(response.ok ? "" : "This page is not up to date: the server can’t make it just now.");
     } catch {
-      state("the server does not answer");
+      state("The server does not answer. What you see is from before.");
     } finally {
       looking = false;
       if (again) {
@@ -162,6 +173,7 @@
     if (!place) return;
     place.textContent = words;
     place.hidden = !words;
+    document.body.classList.toggle("stale", words !== "");
   }
 
   function follow() {
@@ -170,8 +182,14 @@
     const mine = new Set(topics.split(" "));
     let source = null;
     let timer = null;
+    let lost = null;
     const open = () => {
       source = new EventSource(events);
+      source.addEventListener("open", () => {
+        clearTimeout(lost);
+        lost = null;
+        if (document.body.classList.contains("stale")) look();
+      });
       source.addEventListener("changed", (event) => {
         if (event.data.split(" ").some((topic) => mine.has(topic))) {
           clearTimeout(timer);
@@ -179,7 +197,8 @@
         }
       });
       source.addEventListener("error", () => {
-        if (source.readyState === EventSource.CLOSED) setTimeout(() => { look(); open(); }, POLL);
+        if (source.readyState === EventSource.CLOSED) lost = setTimeout(() => { look(); open(); }, POLL);
+        else lost ||= setTimeout(look, LOST);
       });
     };
     // A page that nobody sees follows nothing; it catches up when it is seen again.
@@ -187,6 +206,8 @@
       if (document.visibilityState === "hidden") {
         source?.close();
         source = null;
+        clearTimeout(lost);
+        lost = null;
       } else if (!source) {
         look();
         open();
@@ -254,6 +275,7 @@
     });
   }
 
+  settle();
   equip(document);
   for (const picker of document.querySelectorAll("[data-fills]")) equipFile(picker);
   equipTheme();

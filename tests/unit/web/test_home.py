@@ -65,7 +65,8 @@ async def test_failures_with_one_cause_are_one_thing_with_its_reason_and_its_rem
         dns = next(one for one in found.values() if "NXDOMAIN" in one.text)
         assert "ns1.example (192.0.2.1): has no such record" in dns.text
         asked = next(one for title, one in found.items() if title == "Request failed new.shop.example")
-        assert asked.one("a", class_="button")["href"] == "certificate-request?issuer=test&domain=new.shop.example"
+        again = "certificate-request?owner=team01&issuer=test&domain=new.shop.example"
+        assert asked.one("a", class_="button")["href"] == again
 
 
 async def test_what_is_wrong_with_the_node_is_said_first_and_in_plain_words() -> None:
