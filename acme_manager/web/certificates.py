@@ -25,7 +25,7 @@ from acme_manager.services.reports import Reports
 from acme_manager.web.certificate_columns import COLUMNS, chosen, csv_head, csv_rows, offered
 from acme_manager.web.certificate_query import DEFAULT_LIMIT, LIMITS, RARE, filters_of, parse_query, selection_of
 from acme_manager.web.login import set_cookie
-from acme_manager.web.page import HEADERS, page, wants_json
+from acme_manager.web.page import page, wants_json
 from acme_manager.web.viewer import Viewer, find_viewer
 from acme_manager.web.words import CONDITIONS
 
@@ -95,7 +95,7 @@ async def export() -> Response:
     viewer = await find_viewer()
     query = attrs.evolve(parse_query(current_request().args), offset=0, limit=_ALL)
     found = await services().catalogue.rows(viewer.whose, query)
-    headers = HEADERS | {"Content-Disposition": 'attachment; filename="certificates.csv"'}
+    headers = {"Content-Disposition": 'attachment; filename="certificates.csv"'}
     lines = _lines(found.rows, services().reports)
     return Response(lines, headers=headers, content_type="text/csv; charset=utf-8")
 

@@ -16,7 +16,7 @@ from acme_manager.domain.token import Scope
 from acme_manager.errors import Denied, InvalidRequest, StorageUnavailable
 from acme_manager.web.certificate import found_for, may_have_key, wanted
 from acme_manager.web.forms import Form, submitted
-from acme_manager.web.page import HEADERS, page, told
+from acme_manager.web.page import page, told
 from acme_manager.web.viewer import Viewer, find_viewer
 
 routes = Blueprint("ui_downloads", __name__, url_prefix="/ui")
@@ -117,5 +117,5 @@ async def _read(viewer: Viewer, id: CertificateId) -> StoredCertificate:
 
 def _as_file(stored: StoredCertificate, content: bytes, extension: str, kind: str) -> Response:
     name = file_name(stored.certificate, extension)
-    headers = HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, headers=headers, content_type=kind)

@@ -13,7 +13,7 @@ from acme_manager.api.request import services
 from acme_manager.services.catalogue_traits import LIFETIMES, NOTHING
 from acme_manager.services.catalogue_views import CryptoInventory
 from acme_manager.web.certificate_columns import csv_cell
-from acme_manager.web.page import HEADERS, page_or_json
+from acme_manager.web.page import page_or_json
 from acme_manager.web.viewer import Viewer, find_viewer
 
 routes = Blueprint("ui_inventory", __name__, url_prefix="/ui")
@@ -79,7 +79,7 @@ async def export() -> Response:
     writer = csv.writer(text)
     writer.writerow(("by", "value", "certificates"))
     writer.writerows((csv_cell(by), csv_cell(value), number) for by, value, number in _figures(found, viewer))
-    headers = HEADERS | {"Content-Disposition": 'attachment; filename="inventory.csv"'}
+    headers = {"Content-Disposition": 'attachment; filename="inventory.csv"'}
     return Response(text.getvalue(), headers=headers, content_type="text/csv; charset=utf-8")
 
 

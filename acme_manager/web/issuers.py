@@ -36,6 +36,9 @@ async def issuers() -> Response:
     """Those that the viewer may use."""
     viewer = await find_viewer()
     records = await issuer_records(issuers_of(viewer.token), names=viewer.sees_all)
+    if viewer.public:
+        for one in records:
+            one.pop("account", None)
     configs = [services().settings.issuers[one["name"]] for one in records]
     facts = await together(_facts, configs)
     counted = (await services().catalogue.rows(viewer.whose, Query(limit=1))).facets.issuers

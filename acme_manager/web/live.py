@@ -15,7 +15,6 @@ from quart import Blueprint, Response
 from acme_manager.api.request import current_request, services
 from acme_manager.errors import Unavailable
 from acme_manager.services.signals import TOPICS, Signals
-from acme_manager.web.page import HEADERS
 from acme_manager.web.viewer import find_viewer
 
 routes = Blueprint("ui_events", __name__, url_prefix="/ui")
@@ -41,7 +40,7 @@ async def events() -> Response:
     # Who asks for the head alone is not to hold a place.
     body = b"" if request.method == "HEAD" else _stream(signals, viewer.whose, _known(signals, last))
     response = Response(body, content_type="text/event-stream")
-    response.headers.extend(HEADERS | {"X-Accel-Buffering": "no"})
+    response.headers["X-Accel-Buffering"] = "no"
     response.timeout = _LASTS + _BEAT
     return response
 

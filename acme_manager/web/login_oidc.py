@@ -20,7 +20,6 @@ from acme_manager.oidc.attempt import Attempt, code_in, new_attempt
 from acme_manager.oidc.provider import OpenIdProvider
 from acme_manager.web.forms import on_leader_if_any
 from acme_manager.web.login import ask_again, check_throttle, enter, note_failure, own_page, set_cookie
-from acme_manager.web.page import HEADERS
 
 routes = Blueprint("ui_login_oidc", __name__, url_prefix="/ui")
 
@@ -40,7 +39,7 @@ async def begin() -> Response:
         sealed = await services().sessions.seal_record(attrs.asdict(attempt) | {"next": target, "until": until})
     except AcmeManagerError as error:
         return await ask_again(target, error)
-    response = Response(b"", 303, headers=HEADERS | {"Location": url})
+    response = Response(b"", 303, headers={"Location": url})
     set_cookie(response, _COOKIE, sealed, _LASTS)
     return response
 

@@ -1,4 +1,4 @@
-"""One page: filled, with the headers that keep it from doing anything else, or the same as JSON."""
+"""One page: filled, or the same as JSON."""
 
 from __future__ import annotations
 
@@ -20,18 +20,6 @@ from acme_manager.web.words import address
 
 _log = structlog.get_logger(__name__)
 
-# Nothing from elsewhere, nothing inline, and no other site may put us into a frame.
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Cache-Control": "no-store",
-}
 _THEMES = frozenset({"dark", "light"})
 _FOR_PROGRAMS = re.compile(r"^invalid '\w+' parameter: ")  # what stands at its field needs no name
 
@@ -55,7 +43,7 @@ async def page(template: str, viewer: Viewer | None = None, status: int = 200, *
         "error": None,
     }
     text = render(template, common | context)
-    return Response(text, status, headers=HEADERS, content_type="text/html; charset=utf-8")
+    return Response(text, status, content_type="text/html; charset=utf-8")
 
 
 async def page_or_json(template: str, viewer: Viewer, data: Any, **context: Any) -> Response:
@@ -65,7 +53,7 @@ async def page_or_json(template: str, viewer: Viewer, data: Any, **context: Any)
 
 def go_to(target: str, **query: Any) -> Response:
     """Send the browser to another page with a GET. Addresses are relative, so that any path prefix works."""
-    return Response(b"", 303, headers=HEADERS | {"Location": address(target, **query)})
+    return Response(b"", 303, headers={"Location": address(target, **query)})
 
 
 async def problem_page(failure: BaseException, document: Response) -> Response:
@@ -73,7 +61,8 @@ async def problem_page(failure: BaseException, document: Response) -> Response:
     error, request = leaves(failure)[0], current_request()
     if isinstance(error, NotAuthenticated) and request.method in {"GET", "HEAD"}:
         query = request.query_string.decode("latin-1")
-        here = request.path.rpartition("/")[2] + (f"?{query}" if query else "")
+        name = request.path.rpartition("/")[2]
+        here = f"{name or './'}?{query}" if query else name
         return go_to("login", next=here)
     kind = kind_of(error)
     try:

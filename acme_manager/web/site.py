@@ -35,7 +35,20 @@ from acme_manager.web import (
     tokens,
 )
 from acme_manager.web.login import Logins
-from acme_manager.web.page import HEADERS, problem_page, wants_json
+from acme_manager.web.page import problem_page, wants_json
+
+# Nothing from elsewhere, nothing inline, and no other site may put us into a frame.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
 
 PAGES: tuple[Blueprint, ...] = (
     assets.routes,

@@ -81,6 +81,8 @@ async def open_planted(*owners: Things, **world: Any) -> AsyncIterator[Api]:
     )
     async with open_api(common=common, **world) as api, audited(api):
         with_limits(api.services.settings, "letsencrypt")
+        api.world.ca.said = attrs.evolve(api.world.ca.said, account="https://ca.test/ouraccount")
+        api.services.issuer_findings.note("test", None)
         _configure(api)
         planted = owners or (ALICE, BOB)
         for one in planted:

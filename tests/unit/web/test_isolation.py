@@ -200,6 +200,7 @@ async def test_the_public_sees_no_more_than_which_certificates_there_are_and_doe
                     refused = one.who in {Who.OWNER, Who.SCOPED, Who.ADMIN}
                     assert (page.status in {303, 401, 403}) == refused, (path, page.status)
                     assert "BEGIN CERTIFICATE" not in page.body
+                    assert "ouraccount" not in page.body, path
                     assert words(shown(page)) & hidden - words(path) == set(), path
                     assert not page.root.all("form", method="post"), path
         for path, form in posts(api):

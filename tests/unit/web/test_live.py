@@ -11,7 +11,7 @@ import trio
 from acme_manager.api.connection import Limits
 from acme_manager.services.signals import TOPICS
 from acme_manager.web import live
-from acme_manager.web.page import HEADERS
+from acme_manager.web.site import HEADERS
 from tests.unit.api.served import SOON, Server, open_server
 from tests.unit.api.world import ADMIN
 from tests.unit.services.cataloguing import certificate

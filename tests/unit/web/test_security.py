@@ -14,7 +14,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.datastructures.structures import TypeConversionDict
 
 from acme_manager.web.forms import Form
-from acme_manager.web.page import HEADERS
+from acme_manager.web.site import HEADERS
 from tests.unit.api.world import ADMIN
 from tests.unit.web.browser import Browser, Element, Page, administrator, owner
 from tests.unit.web.planting import ALICE, open_planted
