@@ -132,7 +132,8 @@
     try {
       const response = await fetch(address || location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE) });
       if (response.redirected && new URL(response.url).pathname.endsWith("/login")) {
-        location.reload(); // the session is over
+        // The session is over; unless somebody has just ended it, and is on the way.
+        if (!document.querySelector("form[data-sent]")) location.reload();
         return;
       }
       if (response.ok) swap(new DOMParser().parseFromString(await response.text(), "text/html"));
