@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from acme_manager.web.said import SAID
 from tests.browser.backstage import Backstage
 from tests.browser.person import Person
 from tests.browser.slow_ca import finalizing_waits
@@ -20,7 +21,7 @@ def test_a_certificate_is_requested_renewed_and_revoked_with_every_step_seen_as_
     fill_in_while_it_is_looked_at(page)
     with finalizing_waits(behind):
         page.get_by_role("button", name="Request the certificate").click()
-        expect(page.get_by_text("The certificate has been requested.")).to_be_visible()
+        expect(page.get_by_text(SAID["requested"])).to_be_visible()
         alice.stay()
         expect(page.locator("#attempts [aria-current=step]")).to_contain_text("finalized")
         expect(page.locator("#attempts .steps li.done")).to_have_text(
@@ -76,4 +77,4 @@ def revoke(person: Person) -> None:
     expect(page.get_by_label("No longer needed")).to_be_checked()
     name.fill("shop.example.test")
     page.get_by_role("button", name="Revoke and delete").click()
-    expect(page.get_by_text("The certificate is being revoked and deleted.")).to_be_visible()
+    expect(page.get_by_text(SAID["deleting"])).to_be_visible()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 from playwright.sync_api import expect
 
+from acme_manager.web.said import SAID
 from tests.browser.backstage import Backstage
 from tests.browser.person import Person
 from tests.browser.stage import Stage
@@ -34,7 +35,7 @@ def test_a_token_is_shown_once_opens_the_api_and_is_revoked(admin: Person, behin
     row.get_by_role("link", name="Revoke").click()
     page.get_by_label("Type the owner").fill("tokentest")
     page.get_by_role("button", name="Revoke the token").click()
-    expect(page.get_by_text("The token has been revoked.")).to_be_visible()
+    expect(page.get_by_text(SAID["token-revoked"])).to_be_visible()
     expect(row).to_have_count(0)
     assert status_with(behind, secret) == httpx.codes.UNAUTHORIZED
 

@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
+from acme_manager.web.said import SAID
 from tests.browser.backstage import Backstage
 from tests.browser.conftest import NewPerson
 from tests.browser.slow_ca import finalizing_waits
@@ -26,7 +27,7 @@ def test_a_certificate_is_requested_found_renewed_and_deleted_without_a_script(
     expect(page.get_by_label("Domain", exact=True)).to_have_value("plain.example.test")
     with finalizing_waits(behind):
         page.get_by_role("button", name="Request the certificate").click()
-        expect(page.get_by_text("The certificate has been requested.")).to_be_visible()
+        expect(page.get_by_text(SAID["requested"])).to_be_visible()
         expect(page.locator("#attempts [aria-current=step]")).to_contain_text("finalized")
     expect(page.locator("h1 .status")).to_have_text("Fine")
 
@@ -47,7 +48,7 @@ def test_a_certificate_is_requested_found_renewed_and_deleted_without_a_script(
     page.get_by_role("link", name="Delete…").click()
     page.get_by_label("Type plain.example.test to confirm").fill("plain.example.test")
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("The certificate has been deleted.")).to_be_visible()
+    expect(page.get_by_text(SAID["deleted"])).to_be_visible()
     expect(page.get_by_role("link", name="plain.example.test")).to_have_count(0)
     page.locator("#account-menu summary").click()
     page.get_by_role("button", name="Log out").click()
