@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from acme_manager.domain.token import Scope
+from acme_manager.domain.token import Scope, hash_secret
 from tests.unit.api.world import Api
 from tests.unit.web.browser import Browser, Page, administrator, owner
 from tests.unit.web.planting import ALICE, BOB, open_planted, words
@@ -87,11 +87,14 @@ async def test_what_is_planted_can_be_seen_by_administrators_but_no_secret() -> 
         admin, seen = await administrator(api), ""
         for path, one in gets(api):
             if not path.startswith(("events", "login")):
-                seen += (await admin.get(address_of(path, one, BOB.place))).body
+                for ask in (admin.get, admin.json):
+                    seen += (await ask(address_of(path, one, BOB.place))).body
         seen += (await admin.get(f"certificates?{VARIANTS[0]}")).body
         planted = set(map(BOB.mark, PLANTED.split()))
         assert planted - words(seen) == set()
         assert words(seen) & SECRETS == set()
+        assert hash_secret("zqhidden") not in seen
+        assert "PRIVATE KEY" not in seen
 
 
 async def test_an_owner_is_shown_nothing_of_anothers_whatever_is_asked_for() -> None:

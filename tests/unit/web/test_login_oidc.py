@@ -81,11 +81,17 @@ async def test_an_owner_gets_what_their_group_may_and_to_the_page_they_wanted() 
         page = await desk.browser.follow(page)
         assert "hers.example" in page.text
         assert "other.example" not in page.body
-        menu = (await desk.browser.get()).id("account-menu").text
-        assert "Owner web, may create, read." in menu
+        home = await desk.browser.get()
+        assert "Owner web, may create, read." in home.id("account-menu").text
+        form = home.form("logout").with_({"owner": "alice", "issuer": "test", "domain": "new.example"})
+        assert (await desk.browser.post("certificate-request", form)).status == 404
+        page = await desk.browser.post("certificate-request", form | {"owner": "web"})
+        assert page.goes_to.startswith("certificate?owner=web")
         assert (await desk.browser.get("tokens")).status == 403
         assert (await desk.browser.get("certificate-delete?owner=web&issuer=le&domain=hers.example")).status == 403
-        assert [(one["action"], one["actor"]) for one in await entries(desk.api)] == [("login", "oidc alice")]
+        noted = [(one["action"], one["actor"], one["status"]) for one in reversed(await entries(desk.api))]
+        assert noted[0] == ("login", "oidc alice", 303)
+        assert noted[1:] == [("certificate.request", "oidc alice", status) for status in (404, 303)]
 
 
 async def test_an_administrator_does_everything_and_logs_out_at_the_provider_too() -> None:
