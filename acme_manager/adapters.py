@@ -23,7 +23,7 @@ from acme_manager.issuance.issuer import open_issuer
 from acme_manager.issuance.metrics import IssuanceMetrics
 from acme_manager.metrics import new_registry
 from acme_manager.plugins import PluginMetrics, PluginRunner
-from acme_manager.ports import Issuer, Solver
+from acme_manager.ports import Clock, Issuer, Solver
 from acme_manager.ring.cluster import Ring, open_ring
 from acme_manager.ring.fencing import StoredFence
 from acme_manager.ring.keyring import Keyring
@@ -50,7 +50,7 @@ class Ground:
     sources: Sources  # where the configuration is read from again
     settings: Settings
     registry: CollectorRegistry
-    clock: SystemClock
+    clock: Clock
     plugins: PluginRunner
     descriptions: Descriptions
     solvers: DnsSolvers  # everything about DNS, which orders and looks ahead share

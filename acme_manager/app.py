@@ -77,7 +77,7 @@ async def _serve(ground: Ground, stopping: trio.Event, started: Callable[[Runnin
         closing = (partial(polls.close_when, stopping), partial(pages.close_when, stopping))
         with (
             node.state.following(),
-            node.budgets.following(),
+            node.services.budgets.following(),
             node.services.attempts.following(),
             node.services.audit.following(),
             node.services.changes.following(),

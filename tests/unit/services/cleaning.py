@@ -10,15 +10,13 @@ from typing import Any
 import attrs
 import trio
 
-from acme_manager.domain.cleanup import Action, Decision, Rules
+from acme_manager.config.model import Flags
+from acme_manager.domain.cleanup import Action, Decision
 from acme_manager.domain.keys import describe
-from acme_manager.ports import Clock
 from acme_manager.services.cleanup import Cleanup
-from acme_manager.services.cleanup_notes import CleanupNotes
-from acme_manager.services.cleanup_survey import Secret, Survey
+from acme_manager.services.cleanup_survey import Secret
 from acme_manager.storage.memory import MemoryStorage
 from tests.fakes import secrets
-from tests.fakes.secrets import DAY
 from tests.unit.services.world import NOW, MovableClock, World, open_world
 
 WEB = "certificates/alice/test/www.example.com"
@@ -66,33 +64,11 @@ class Cleaning:
         return self.world.registry.get_sample_value("acme_manager_cleanup_actions_total", {"action": action}) or 0
 
 
-def cleanup_of(
-    world: World, clock: Clock, *, last_version: bool = False, issuers: tuple[str, ...] = ("test",)
-) -> Cleanup:
-    """The clean-up of a world."""
-    survey = Survey(
-        storage=world.storage,
-        clock=clock,
-        rules=lambda: Rules(window=10 * DAY, last_version=last_version, issuers=frozenset(issuers)),
-        certificate_prefix="certificates",
-        token_prefix="tokens",
-    )
-    return Cleanup(
-        cluster=world.cluster,
-        survey=survey,
-        notes=CleanupNotes(world.cluster),
-        issuing=world.issuing,
-        jobs=world.jobs,
-        state=world.state,
-        actions=Cleanup.counter(world.registry),
-        enabled=True,
-    )
-
-
 @asynccontextmanager
 async def open_cleaning(
     storage: MemoryStorage | None = None, *, last_version: bool = False, **world: Any
 ) -> AsyncIterator[Cleaning]:
     clock = MovableClock()
-    async with open_world(storage or MemoryStorage(clock), clock=clock, **world) as opened:
-        yield Cleaning(opened, cleanup_of(opened, clock, last_version=last_version), clock)
+    flags = Flags(cleanup=True, cleanup_cert_revoke_last_version=last_version)
+    async with open_world(storage or MemoryStorage(clock), clock=clock, flags=flags, **world) as opened:
+        yield Cleaning(opened, opened.services.cleanup, clock)

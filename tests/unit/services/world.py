@@ -11,7 +11,10 @@ from typing import Any
 import attrs
 from prometheus_client import CollectorRegistry
 
-from acme_manager.config.model import Common, Config, DnsConfig, IssuerConfig, VaultConfig
+from acme_manager.adapters import Ground
+from acme_manager.config.model import Common, Config, DnsConfig, Flags, IssuerConfig, VaultConfig
+from acme_manager.config.sources import Sources
+from acme_manager.dns.descriptions import Descriptions
 from acme_manager.dns.metrics import DnsMetrics
 from acme_manager.dns.solver import DnsSolvers
 from acme_manager.domain.budget import PRESETS
@@ -20,21 +23,17 @@ from acme_manager.domain.token import Scope, Token, hash_secret
 from acme_manager.plugins import PluginMetrics, PluginRunner
 from acme_manager.ports import Clock, Storage
 from acme_manager.ring.alone import Alone
-from acme_manager.services.attempts import Attempts
 from acme_manager.services.audit import Audit, AuditMetrics
 from acme_manager.services.audit_segments import AuditSegments
 from acme_manager.services.budgets import Budgets
+from acme_manager.services.bundle import Services
 from acme_manager.services.certificates import Certificates
 from acme_manager.services.challenges import HttpChallenges
 from acme_manager.services.counters import Counters
-from acme_manager.services.fallback import Fallback
-from acme_manager.services.hooks import Hooks
 from acme_manager.services.issuer_findings import IssuerFindings
 from acme_manager.services.issuers import ConfiguredIssuer, Issuers
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
-from acme_manager.services.journal import Journal
-from acme_manager.services.operation_preview import Previewing
 from acme_manager.services.operations import Operations
 from acme_manager.services.passes import Passes
 from acme_manager.services.preflight import Preflight
@@ -42,16 +41,15 @@ from acme_manager.services.progress import Progress
 from acme_manager.services.rate_limits import RateLimits
 from acme_manager.services.reconciling import Reconciler
 from acme_manager.services.responders import Responders
-from acme_manager.services.resync import ResyncMetrics
 from acme_manager.services.settings import Settings
-from acme_manager.services.spool import Spool
 from acme_manager.services.state import State
-from acme_manager.services.store import CertificateStore
 from acme_manager.services.tokens import Tokens
 from acme_manager.storage.memory import MemoryStorage
+from acme_manager.structure import Bell
+from acme_manager.wiring import wire
 from acme_manager.workers.schedule import WorkerMetrics
 from tests.fakes.ca import MemoryCa
-from tests.fakes.dns import MemoryLookup, memory_dns
+from tests.fakes.dns import MemoryLookup
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ALICE = Token(id="t-alice", token_hash=hash_secret("s"), username="alice", scope=tuple(Scope))
@@ -59,7 +57,12 @@ ALICE = Token(id="t-alice", token_hash=hash_secret("s"), username="alice", scope
 
 def settings_with(common: Common, *issuers: IssuerConfig) -> Settings:
     vault = VaultConfig(
-        url="http://127.0.0.1", role_id="", secret_id="", secret_engine="secret", certificate_prefix="certificates"
+        url="http://127.0.0.1",
+        role_id="",
+        secret_id="",
+        secret_engine="secret",
+        certificate_prefix="certificates",
+        token_prefix="tokens",
     )
     return Settings(Config(common=common, issuers={one.name: one for one in issuers}, vault=vault))
 
@@ -82,6 +85,15 @@ class MovableClock:
 
     def now(self) -> datetime:
         return self.at
+
+
+def nowhere() -> DnsSolvers:
+    """The DNS of a host that reaches no resolver."""
+    return DnsSolvers(DnsConfig(resolvers=(("127.0.0.1", 1),)), {}, DnsMetrics(CollectorRegistry()))
+
+
+async def well() -> None:
+    """The health of what is always there."""
 
 
 def passes(cluster: Alone | None = None, clock: Clock | None = None) -> Passes:
@@ -113,6 +125,7 @@ def audit_on(
 @attrs.frozen(kw_only=True)
 class World:
     cluster: Alone
+    services: Services
     budgets: Budgets
     storage: MemoryStorage
     ca: MemoryCa
@@ -146,101 +159,81 @@ async def open_world(
     fallback: Mapping[str, MemoryCa] | None = None,
     lookup: MemoryLookup | None = None,
     cluster: Alone | None = None,
+    flags: Flags | None = None,
 ) -> AsyncIterator[World]:
     """`fallback` are the CAs that stand in for the issuer `test`; `lookup` knows the CAA records."""
     fallback = fallback or {}
     storage = storage or MemoryStorage(FixedClock())
     cluster, clock = cluster or Alone(), clock or FixedClock()
-    ca, state, challenges, jobs = ca or MemoryCa(before), State(cluster), HttpChallenges(cluster, cluster.leads), Jobs()
-    progress, registry = Progress(), CollectorRegistry()
+    ca, challenges, registry = ca or MemoryCa(before), HttpChallenges(cluster, cluster.leads), CollectorRegistry()
     config = IssuerConfig(
         name="test", ca_dir_url="https://ca.test/dir", http_challenge="kvring", fallback=tuple(fallback)
     )
     others = [IssuerConfig(name=name, ca_dir_url="https://b.test/dir", http_challenge="kvring") for name in fallback]
     bare = IssuerConfig(name="bare", ca_dir_url="https://ca.test/dir")
-    settings = settings_with(attrs.evolve(common or Common(), api_key_hash=hash_secret("admin")), config, bare, *others)
+    common = attrs.evolve(common or Common(), api_key_hash=hash_secret("admin"), rootpath_certificate=spool)
+    settings = settings_with(common, config, bare, *others)
     issuers = Issuers(
         {one.name: ConfiguredIssuer(one, fallback.get(one.name, ca)) for one in (config, bare, *others)},
         http_solver=Responders(own={"kvring": challenges}, settings=settings, clock=clock).solver,
         dns_solver=lambda _name, _owner: challenges,
     )
-    budgets = Budgets(settings, cluster, clock)
-    attempts = Attempts(cluster, progress, clock)
-    audit = audit_on(cluster, storage, clock, registry)
-    with state.following(), budgets.following(), attempts.following(), audit.following():
-        issuing = Issuing(
-            cluster=cluster,
-            store=CertificateStore(storage, state, "certificates"),
-            journal=Journal(storage, "certificates"),
-            spool=Spool(spool),
-            issuers=issuers,
-            budgets=budgets,
-            progress=progress,
-            attempts=attempts,
-            clock=clock,
-            settings=settings,
-            fallback=Fallback(settings=settings, issuers=issuers, dns=memory_dns(lookup or MemoryLookup({}))),
-            hooks=Hooks(settings=settings, runner=PluginRunner(PluginMetrics(registry), clock)),
-        )
-        rate_limits = RateLimits(cluster, state, progress, clock, settings, registry)
-        certificates = Certificates(state, issuing, jobs, rate_limits)
-        operations = Operations(
-            cluster=cluster,
-            storage=storage,
-            state=state,
-            previewing=Previewing(
-                state=state, budgets=budgets, settings=settings, seconds_per_order=lambda _issuer: None
-            ),
-            clock=clock,
-            prefix="certificates",
-        )
-        reconciler = Reconciler(
-            storage=storage,
-            state=state,
-            jobs=jobs,
-            certificates=certificates,
-            issuing=issuing,
-            operations=operations,
-            certificate_prefix="certificates",
-            token_prefix="tokens",
-            metrics=ResyncMetrics(registry),
-        )
+    runner = PluginRunner(PluginMetrics(registry), clock)
+    solvers = nowhere()
+    if lookup or fallback:
+        solvers.lookup = lookup or MemoryLookup({})
+    ground = Ground(
+        flags=flags or Flags(cleanup=True),
+        sources=Sources.of(Flags(), {}),
+        settings=settings,
+        registry=registry,
+        clock=clock,
+        plugins=runner,
+        descriptions=Descriptions(runner),
+        solvers=solvers,
+        findings=IssuerFindings(clock, registry),
+        hangup=Bell(),
+        issuers_changed=Bell(),
+    )
+    wired = wire(ground, storage, cluster, issuers, storage_health=well)
+    state, services = wired.state, wired.services
+    with state.following(), services.budgets.following(), services.attempts.following(), services.audit.following():
         world = World(
             cluster=cluster,
-            budgets=budgets,
+            services=services,
+            budgets=services.budgets,
             storage=storage,
             ca=ca,
             state=state,
-            issuing=issuing,
-            certificates=certificates,
-            operations=operations,
-            tokens=Tokens(storage, state, clock, settings, prefix="tokens"),
-            audit=audit,
+            issuing=wired.issuing,
+            certificates=services.certificates,
+            operations=services.operations,
+            tokens=services.tokens,
+            audit=services.audit,
             challenges=challenges,
-            progress=progress,
-            counters=Counters(cluster, state, progress, clock),
-            rate_limits=rate_limits,
+            progress=services.progress,
+            counters=services.counters,
+            rate_limits=services.rate_limits,
             registry=registry,
-            jobs=jobs,
-            reconciler=reconciler,
-            findings=IssuerFindings(FixedClock(), CollectorRegistry()),
+            jobs=wired.jobs,
+            reconciler=wired.reconciler,
+            findings=ground.findings,
         )
-        async with jobs.open() if lead else nullcontext():
+        async with world.jobs.open() if lead else nullcontext():
             if load:
-                await reconciler.take_over()
+                await world.reconciler.take_over()
                 state.announce_complete(cluster.stamp())
             yield world
 
 
 def preflight(world: World, dns: DnsSolvers | None = None, **changes: Any) -> Preflight:
     """A look ahead on a node; unless told otherwise, of a host that reaches no resolver."""
-    nowhere = DnsConfig(resolvers=(("127.0.0.1", 1),))
     ready = Preflight(
         cluster=world.cluster,
         state=world.state,
         jobs=world.jobs,
         issuers=world.issuing.issuers,
-        dns=dns or DnsSolvers(nowhere, {}, DnsMetrics(CollectorRegistry())),
+        dns=dns or nowhere(),
         settings=world.issuing.settings,
         budgets=world.budgets,
         clock=world.issuing.clock,
