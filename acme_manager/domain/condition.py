@@ -169,9 +169,9 @@ def failed_request(attempt: Attempt, now: datetime) -> Condition | None:
     if at is None or not at <= now < at + SHOWN_FOR:
         return None
     if attempt.outcome == "failed":
-        sentence, advice = attempt.error or "the log says why", "Correct what it says, and ask for it again."
+        sentence, advice = attempt.error or "the log says why", _advice_on_request(attempt.cause)
     else:
-        sentence, advice = "it was interrupted, since its node stopped", "Ask for it again."
+        sentence, advice = "it was interrupted, since its node stopped", "Try again."
     return Condition(
         code=Code.REQUEST_FAILED,
         tone=Tone.WARN,
@@ -180,6 +180,13 @@ def failed_request(attempt: Attempt, now: datetime) -> Condition | None:
         advice=advice,
         cause=attempt.cause,
     )
+
+
+def _advice_on_request(cause: str) -> str:
+    """Nobody but who has asked for it tries again."""
+    if cause in _PASSING:
+        return f"{_PASSING[cause][1]}: try again later."
+    return f"{_REMEDIES[cause][1]} Then try again." if cause in _REMEDIES else "Correct what it says, and try again."
 
 
 def _expired(why: Condition) -> Condition:
@@ -337,10 +344,15 @@ _RULES: tuple[Callable[[Facts, datetime], Condition | None], ...] = (
 )
 
 _RENEW_NOW = "Renew it now, or wait for the next try."
+_PASSING: Mapping[str, tuple[Remedy, str]] = {
+    "rate_limit": (Remedy.NONE, "Its CA has reached a limit"),
+    "ca_unavailable": (Remedy.RENEW, "The CA can't be reached or has trouble"),
+    "timeout": (Remedy.RENEW, "The CA took too long"),
+    "storage": (Remedy.NONE, "The store did not answer"),
+    "cluster": (Remedy.NONE, "The cluster had no leader"),
+}
 _REMEDIES: Mapping[str, tuple[Remedy, str]] = {
-    "rate_limit": (Remedy.NONE, "Its CA has reached a limit: it is tried again when there is room."),
-    "ca_unavailable": (Remedy.RENEW, "The CA can't be reached or has trouble: it is tried again by itself."),
-    "timeout": (Remedy.RENEW, "The CA took too long: it is tried again by itself."),
+    **{cause: (remedy, f"{what}: it is tried again by itself.") for cause, (remedy, what) in _PASSING.items()},
     "caa": (Remedy.DNS, "Let the CA issue for the name in its CAA record."),
     "dns": (Remedy.DNS, "See that the name's DNS zone answers, and with the record that the CA looks for."),
     "credentials": (Remedy.DNS, "Correct the credentials of the DNS provider."),
@@ -350,8 +362,6 @@ _REMEDIES: Mapping[str, tuple[Remedy, str]] = {
     "rejected": (Remedy.CHANGE, "The CA refuses the certificate as it is asked for: change it."),
     "configuration": (Remedy.CHANGE, "Correct what it says, in the certificate or in the configuration."),
     "hook": (Remedy.CHANGE, "A hook of the configuration refuses the order: change the certificate, or the hook."),
-    "storage": (Remedy.NONE, "The store did not answer: it is tried again by itself."),
-    "cluster": (Remedy.NONE, "The cluster had no leader: it is tried again by itself."),
 }
 
 

@@ -119,6 +119,20 @@ def test_a_request_that_failed_is_news_for_a_while_and_one_that_was_cut_off_says
     assert "interrupted" in cut_off.sentence
 
 
+@pytest.mark.parametrize(
+    ("cause", "advice"),
+    [
+        ("ca_unavailable", "The CA can't be reached or has trouble: try again later."),
+        ("credentials", "Correct the credentials of the DNS provider. Then try again."),
+        ("internal", "Correct what it says, and try again."),
+    ],
+)
+def test_nobody_is_told_that_a_request_is_tried_again_by_itself(cause: str, advice: str) -> None:
+    said = failed_request(attempt("failed", EARLY, cause=cause), EARLY)
+    assert said is not None
+    assert said.advice == advice
+
+
 def test_the_tone_counts_before_the_code() -> None:
     assert urgency(Tone.BAD, Code.HELD) < urgency(Tone.WARN, Code.FAILING) < urgency(Tone.WARN, Code.HELD)
 
