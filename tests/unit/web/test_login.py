@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from acme_manager.api.forward import Waits
 from acme_manager.config.ui import UiConfig
 from acme_manager.domain.gotime import format_time
 from acme_manager.domain.token import Scope, hash_secret
@@ -17,6 +18,8 @@ from tests.unit.api.served import Follower, Recorder, serving
 from tests.unit.api.world import Api, open_api
 from tests.unit.services.world import NOW, MovableClock
 from tests.unit.web.browser import Browser, administrator, owner
+
+SHORT = Waits(leader=0.1)
 
 
 def configure(api: Api, **ui: Any) -> None:
@@ -131,7 +134,7 @@ async def test_who_logs_out_is_out_on_every_node_even_with_a_copy_of_the_cookie(
 
 async def test_logging_out_works_without_a_leader_too() -> None:
     cluster = Follower()
-    async with open_api(replaced={"cluster": cluster}) as api:
+    async with open_api(replaced={"cluster": cluster}, waits=SHORT) as api:
         browser = await administrator(api)
         page = await browser.submit((await browser.get()).form("logout"))
         assert page.goes_to == "login?ended=1"
@@ -170,7 +173,8 @@ async def test_a_form_without_the_token_of_the_session_is_refused() -> None:
 @pytest.mark.parametrize(
     ("asked", "goes"),
     [
-        ("tokens", "tokens"), ("certificate?owner=a&name=b%2Fc", "certificate?owner=a&name=b%2Fc"), ("./", "./"), ("", ""),
+        ("tokens", "tokens"), ("certificate?owner=a&name=b%2Fc", "certificate?owner=a&name=b%2Fc"), ("./", "./"),
+        ("./?q=x", "./?q=x"), ("", ""), ("?q=x", ""),
         ("//evil.example", ""), ("https://evil.example", ""), ("/\\evil", ""), ("login", ""), ("logout", ""),
         ("javascript:alert(1)", ""), ("tokens\r\nSet-Cookie: x", ""), ("../api/v1/token", ""),
     ],
@@ -183,7 +187,7 @@ async def test_a_log_in_at_another_node_is_done_by_the_leader_and_without_one_he
     leader = Recorder()
     async with serving(leader.app) as served:
         cluster = Follower(served.url)
-        async with open_api(replaced={"cluster": cluster}) as api:
+        async with open_api(replaced={"cluster": cluster}, waits=SHORT) as api:
             browser = Browser(api)
             form = (await browser.get("login")).form("login")
             assert (await browser.submit(form, secret="admin")).body == "{}"
