@@ -47,6 +47,7 @@ ACTIONS: Mapping[str, str] = {
     "ui_downloads.private_key": "key.download",
     "ui_downloads.pkcs12_file": "key.download",
     "ui_certificate_new.request": "certificate.request",
+    "ui_certificate_new.dismiss": "certificate.dismiss",
     "ui_certificate_update.update": "certificate.update",
     "ui_certificate_renewal.renew": "certificate.renew",
     "ui_certificate_removal.revoke": "certificate.revoke",

@@ -105,6 +105,10 @@ class Attempts:
                 with suppress(Unavailable):  # it leads no more
                     self._shared.put(entry, _encoded(found))
 
+    def forget(self, id: CertificateId) -> None:
+        """As the leader, drop what is known of the attempts at a certificate. Raises NotLeader, NoQuorum."""
+        self._shared.remove(PREFIX + id.key)
+
     def forget_old(self) -> None:
         """As the leader, drop what is older than two weeks. Raises NotLeader, NoQuorum."""
         before = rfc3339(self._clock.now() - _KEPT)

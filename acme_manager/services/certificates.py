@@ -16,7 +16,13 @@ from acme_manager.domain.chain import Link, describe_chain
 from acme_manager.domain.request import CertificateParams, RenewParams
 from acme_manager.domain.revocation import Reason
 from acme_manager.domain.token import Token
-from acme_manager.errors import InvalidRequest, StorageUnavailable
+from acme_manager.errors import (
+    CertificateExists,
+    CertificateNotFound,
+    InvalidRequest,
+    OperationInProgress,
+    StorageUnavailable,
+)
 from acme_manager.services.certificate_jobs import CertificateJobs, Job
 from acme_manager.services.issuing import Issuing
 from acme_manager.services.jobs import Jobs
@@ -56,6 +62,20 @@ class Certificates:
     async def begin_update(self, caller: Token, params: CertificateParams) -> CertificateId:
         """Begin to change a certificate; facts are changed on return. Raises what `update` raises at once."""
         return await self._begin(partial(self._ready.update, caller, params))
+
+    def dismiss(self, id: CertificateId) -> None:
+        """As the leader, forget a request that has come to nothing: nobody wants it any more.
+
+        Raises CertificateNotFound if there was none, OperationInProgress, CertificateExists, NotLeader, NoQuorum.
+        """
+        id = self._ready.locate(id)
+        if self._state.certificates.get(id.key) is not None:
+            raise CertificateExists(id.key)
+        if self._jobs.busy(id.key):
+            raise OperationInProgress(id.key)
+        if not self._issuing.attempts.of(id):
+            raise CertificateNotFound(id.key)
+        self._issuing.attempts.forget(id)
 
     def made_otherwise(self, caller: Token, params: CertificateParams) -> Sequence[str]:
         """The fields in which a change makes another certificate of it, so that one is issued; none: only facts change.

@@ -53,6 +53,16 @@ async def request(viewer: Viewer, form: Form) -> Response:
     return go_to(of_certificate(id, said="requested"))
 
 
+@routes.post("/certificate-dismiss")
+@submitted()
+async def dismiss(viewer: Viewer, form: Form) -> Response:
+    """Say no more of a request that has failed."""
+    id = id_of(form)
+    note(viewer, id, Scope.CREATE)
+    services().certificates.dismiss(id)
+    return go_to("./", said="dismissed")
+
+
 @routes.post("/certificate-check")
 @submitted(here=True)
 async def check(viewer: Viewer, form: Form) -> Response:

@@ -22,9 +22,10 @@ _NUMBER = re.compile(r"\d+")
 
 @attrs.frozen(kw_only=True)
 class Case:
-    """A certificate that has something wrong, or a request that has left none."""
+    """A certificate that has something wrong, or (`kept` is false) a request that has left none."""
 
     id: CertificateId
+    kept: bool
     san: str
     condition: Condition
 
@@ -69,9 +70,11 @@ class Group:
 
 def grouped(overview: Overview) -> Sequence[Group]:
     """Everything that is wrong in an overview, the most urgent group first."""
-    cases = [Case(id=one.id, san=one.certificate.san, condition=one.condition) for one in overview.wrong]
+    cases = [Case(id=one.id, kept=True, san=one.certificate.san, condition=one.condition) for one in overview.wrong]
     cases += [
-        Case(id=work.id, san="", condition=work.condition) for work in overview.requests if work.condition is not None
+        Case(id=work.id, kept=False, san="", condition=work.condition)
+        for work in overview.requests
+        if work.condition is not None
     ]
     groups: dict[object, list[Case]] = {}
     for case in cases:

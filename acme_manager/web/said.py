@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 SAID: Mapping[str, str] = {
     "requested": "The certificate has been requested. Its steps are below.",
+    "dismissed": "The request is dismissed. Its certificate can be requested at any time.",
     "renewing": "A renewal has been started. Its steps are below; until it is done the present certificate is served.",
     "changed": "The certificate has been changed.",
     "changing": "The change has been taken, and a new certificate ordered. Its steps are below.",

@@ -86,6 +86,7 @@ POSTS: Mapping[str, Post] = {
     "ui_tokens.revoke": Post(who=Who.ADMIN, fields={"id": "{token}", "typed": "{owner}"}),
     "ui_certificate_new.request": Post(who=Who.SCOPED, fields=_PLAIN | {"domain": "new.{domain}"}),
     "ui_certificate_new.check": Post(who=Who.SCOPED, fields=_PLAIN | {"domain": "new.{domain}"}),
+    "ui_certificate_new.dismiss": Post(who=Who.SCOPED, fields=_PLAIN | {"domain": "new.{domain}"}),
     "ui_certificate_update.update": Post(who=Who.SCOPED, fields=_PLAIN | {"labels": "a=b"}),
     "ui_certificate_update.check": Post(who=Who.SCOPED, fields=_PLAIN | {"labels": "a=b"}),
     "ui_certificate_renewal.renew": Post(who=Who.SCOPED, fields=_PLAIN),

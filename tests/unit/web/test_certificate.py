@@ -120,6 +120,24 @@ async def test_what_is_only_being_requested_has_a_page_which_becomes_that_of_the
         assert (await (await owner(api, username="bob")).get(address)).status == 404
 
 
+async def test_a_request_that_failed_can_be_dismissed_and_nothing_else_can() -> None:
+    fields = {"owner": "alice", "issuer": "test", "domain": "example.com"}
+    async with open_api() as api:
+        alice, key = await owner(api), "alice/test/example.com"
+        form = (await alice.get()).form("logout")
+        token = {"form_token": form.values["form_token"]}
+        assert (await alice.post("certificate-dismiss", fields | token)).status == 404
+        note(api, key, attempt("failed", "ordered", error="no such zone"))
+        home = await alice.get()
+        assert "1 thing needs you" in home.text
+        page = await alice.follow(await alice.submit(home.form("certificate-dismiss")))
+        assert "dismissed" in page.said
+        assert "thing needs you" not in page.text
+        assert api.world.certificates.list(None) == []
+        await api.world.certificates.request(ALICE, wish())
+        assert (await alice.post("certificate-dismiss", fields | token)).status == 409
+
+
 async def test_chain_and_versions_are_shown_and_while_storage_is_away_the_rest_is() -> None:
     async with open_api() as api:
         stored = await api.world.certificates.request(ALICE, wish())
