@@ -255,11 +255,12 @@ def spend(limits: Limits, ledger: Ledger, wanted: Wanted, at: datetime) -> dict[
 def refund(limits: Limits, ledger: Ledger, wanted: Wanted, spent_at: datetime, at: datetime) -> dict[str, datetime]:
     """What it has to say once an order has come to nothing: the CA counts certificates when it issues them.
 
-    A token that has come back by itself meanwhile, or that was not there to be taken, is not given back.
+    What may have come back of its token by itself meanwhile, or was not there to be taken, is not given back.
     """
     buckets = [] if _exempt_by_ari(limits, wanted) else [one for one in _taken(limits, wanted) if one != ACCOUNT]
     limited = ((bucket.key, limits.of(bucket.kind)) for bucket in buckets if bucket.key in ledger)
-    return {key: ledger[key] - limit.interval for key, limit in limited if limit and at - spent_at < limit.interval}
+    passed = max(timedelta(), at - spent_at)
+    return {key: ledger[key] - (limit.interval - passed) for key, limit in limited if limit and passed < limit.interval}
 
 
 def fail(limits: Limits, ledger: Ledger, identifiers: Iterable[Identifier], at: datetime) -> dict[str, datetime]:

@@ -101,6 +101,7 @@ def test_who_leaves_a_share_finds_others_with_it(count: int, period: float, orde
 
 
 @example(Limit(1, 3600.0), [(0.0, False, 2.2), (2.0, True, 1.0), (0.3, True, 1.0)])  # its token was back by itself
+@example(Limit(2, 3600.0), [(0.0, False, 0.75), (0.5, True, 0.0), (0.0, True, 0.0), (0.0, True, 0.0)])  # half of it was
 @given(small_limits, st.lists(st.tuples(st.floats(0, 2), st.booleans(), st.floats(0, 3)), max_size=40))
 def test_who_gives_back_what_failed_orders_took_is_not_refused_either(
     limit: Limit, orders: list[tuple[float, bool, float]]
