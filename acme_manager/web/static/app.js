@@ -137,7 +137,9 @@
         return;
       }
       if (response.ok) swap(new DOMParser().parseFromString(await response.text(), "text/html"));
-      state(response.ok ? "" : "This page is not up to date: the server can’t make it just now.");
+      if (response.ok) state("");
+      else if (response.status === 404) state("What this page shows is not there any more.");
+      else state("The server can’t make this page just now. What you see is from before.");
     } catch {
       state("The server does not answer. What you see is from before.");
     } finally {
