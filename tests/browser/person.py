@@ -33,9 +33,9 @@ expect.set_options(timeout=PATIENCE)
 
 # Nothing that it wants to know by itself leaves it; and small shared memory, as in containers, is enough.
 _FLAGS = ("--disable-background-networking", "--no-proxy-server", "--disable-dev-shm-usage")
-# What a page had under way when it was left.
-_LEFT_BEHIND = {"eventsource", "fetch"}
-_ABORTED = "net::ERR_ABORTED"
+_ABORTED = (
+    "net::ERR_ABORTED"  # what a page has under way when it is left; but nobody is on the way to two pages at once
+)
 
 
 def start_chromium(playwright: Playwright, folder: Path) -> Browser:
@@ -121,7 +121,7 @@ class Person:
             self.faults.append(f"asks elsewhere: {request.url}")
 
     def _see_failure(self, request: Request) -> None:
-        if not (request.failure == _ABORTED and request.resource_type in _LEFT_BEHIND):
+        if not (request.failure == _ABORTED and request.resource_type != "document"):
             self.faults.append(f"request failed: {request.method} {request.url}: {request.failure}")
 
     def _see_response(self, response: Response) -> None:

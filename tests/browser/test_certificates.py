@@ -42,10 +42,12 @@ def test_a_certificate_is_requested_renewed_and_revoked_with_every_step_seen_as_
     expect(page.locator("#versions tbody tr")).to_have_count(2)
     assert alice.stayed()
 
+    serial = int(page.locator("#facts [data-copy]").nth(1).get_attribute("data-copy") or "", 16)
     revoke(alice)
     alice.stay()
     expect(page.get_by_role("link", name="shop.example.test")).to_have_count(0)
     assert alice.stayed()
+    assert behind.call(behind.value.cluster.ca.status, serial) == "Revoked"
 
 
 def fill_in_while_it_is_looked_at(page: Page) -> None:

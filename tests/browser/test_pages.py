@@ -42,7 +42,8 @@ def test_nothing_is_wrong_with_any_page_of_an_administrator(new_person: NewPerso
 
 
 def test_nothing_is_wrong_with_any_page_of_an_owner(new_person: NewPerson, stage: Stage, furniture: Furniture) -> None:
-    person = new_person(**STILL, color_scheme="dark")
+    person = new_person(**STILL)
+    person.page.context.add_cookies([{"name": "acme_manager_theme", "value": "dark", "url": person.url}])
     person.log_in(stage.node.token)
     wrong = {}
     for name, address in {**of_owner(), "certificate-pkcs12": f"certificate-pkcs12?{urlencode(SHOP)}"}.items():
