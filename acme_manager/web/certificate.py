@@ -23,6 +23,7 @@ from acme_manager.services.catalogue_views import Entry
 from acme_manager.services.reports import HostReport
 from acme_manager.services.versions import CertificateVersion
 from acme_manager.structure import together
+from acme_manager.web.arrival import arrival
 from acme_manager.web.certificate_attempts import show_attempts
 from acme_manager.web.certificates import effective_challenge
 from acme_manager.web.page import page, wants_json
@@ -48,10 +49,11 @@ class Kept:
 async def certificate() -> Response:
     """The page, or what it is made of for a program."""
     viewer, asked = await find_viewer(), wanted(current_request().args)
-    id = found_for(viewer, asked)
-    attempts = services().certificates.attempts(id)
+    id, known = found_for(viewer, asked), services().certificates
+    await arrival(lambda: known.attempts(id) or known.find(id))
+    attempts = known.attempts(id)
     try:
-        entry = await services().catalogue.entry(services().certificates.find(id).id)
+        entry = await services().catalogue.entry(known.find(id).id)
     except CertificateNotFound:
         return await _without_certificate(viewer, id, attempts)
     return await _with_certificate(viewer, entry, attempts)

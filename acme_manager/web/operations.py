@@ -17,6 +17,7 @@ from acme_manager.domain.revocation import parse_reason
 from acme_manager.errors import AdministratorsOnly, InvalidRequest
 from acme_manager.services.catalogue_views import Query
 from acme_manager.services.operation_preview import FORMULA
+from acme_manager.web.arrival import arrival
 from acme_manager.web.certificate_removal import REASONS
 from acme_manager.web.forms import Form, submitted
 from acme_manager.web.operation_form import KINDS, Draft, in_words, reason_in_words, what_of_old
@@ -67,7 +68,9 @@ async def operations() -> Response:
 async def operation() -> Response:
     """One of them, with what failed."""
     viewer, known = await require_administrator(), services().operations
-    one = known.get(current_request().args.get("id", ""))
+    id = current_request().args.get("id", "")
+    await arrival(lambda: known.get(id))
+    one = known.get(id)
     found = await known.progress(one)
     return await page_or_json(
         "operation.html",
