@@ -1,4 +1,4 @@
-"""Pages of what has just been asked for: behind a balancer another node took the form, and this one has not heard yet."""
+"""Pages of what has just been asked for: behind a balancer another node took the form, this one does not know yet."""
 
 from __future__ import annotations
 
