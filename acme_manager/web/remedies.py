@@ -45,7 +45,7 @@ REMEDIES: Mapping[str, str] = {
     "provider-unavailable": "Try again in a minute, or log in with the API key or a token.",
     "not-leader": "Try again in a few seconds: another node takes over. If it lasts, the page Cluster says more.",
     "no-quorum": "Ask another node, or wait: this one only reads until it reaches the others again. The page Cluster "
-    "shows who is missing; a member that will not come back can be given up there.",
+    "shows who is missing.",
     "ring-not-ready": "Try again in a few seconds. If it lasts, the page Cluster says more.",
     "outcome-unknown": "It may or may not have been done: look at what there is now before you send it again.",
     "unavailable": "Try again in a minute.",

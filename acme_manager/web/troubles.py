@@ -76,14 +76,15 @@ def _issuers(services: Services) -> Iterator[Trouble]:
 
 
 def _members(services: Services) -> Iterator[Trouble]:
-    members = services.cluster.members()
+    members, led = services.cluster.members(), services.cluster.leader() is not None
+    cure = "Start it again" + (", or give it up if it will not come back." if led else ".")  # that takes a leader
     for member in members:
         if member.get("state") == "Unhealthy":
             votes = " Its vote counts until it is given up." if member.get("voter") else ""
             yield Trouble(
                 tone=Tone.WARN,
                 title=f"Node {member['name']} does not answer",
-                detail=f"Start it again, or give it up if it will not come back.{votes}",
+                detail=f"{cure}{votes}",
                 since=member.get("heartbeat"),
                 page="cluster",
                 link="Cluster",
@@ -93,7 +94,7 @@ def _members(services: Services) -> Iterator[Trouble]:
         yield Trouble(
             tone=Tone.WARN,
             title=f"{listed(gone)} may vote, but nobody knows where to find it",
-            detail="Start it again, or give it up if it will not come back.",
+            detail=cure,
             page="cluster",
             link="Cluster",
         )
