@@ -11,7 +11,6 @@ from acme_manager.ring.alone import Alone
 from acme_manager.services.node_watch import NodeWatch
 from acme_manager.services.resync import Resync
 from acme_manager.services.settings import Settings
-from tests.unit.api.served import Follower
 from tests.unit.api.world import open_api
 from tests.unit.services.world import NOW
 from tests.unit.web.browser import Browser, administrator, owner
@@ -43,6 +42,20 @@ class Three(Alone):
         self.forgotten.append(name)
 
 
+class Leaderless(Three):
+    def leads(self) -> bool:
+        return False
+
+    def leader(self) -> None:
+        return None
+
+    def leader_url(self) -> None:
+        return None
+
+    def why_not(self) -> NoQuorum:
+        return NoQuorum("1 of 3 voters in reach")
+
+
 class Two(Alone):
     def members(self) -> list[dict[str, Any]]:
         return [{"name": name, "state": "ACTIVE"} for name in ("node-1", "node-2")]
@@ -66,11 +79,13 @@ async def test_the_page_shows_who_is_there_who_leads_and_what_is_missing() -> No
         assert links == {"cluster-forget?name=node-2", "cluster-forget?name=node-3"}
 
 
-async def test_without_a_majority_the_page_says_what_that_means() -> None:
-    cluster = Follower(why=NoQuorum("1 of 3 voters in reach"))
-    async with open_api(replaced={"cluster": cluster}) as api:
-        page = await Browser(api).get("cluster", **{"X-API-Key": "admin"})
+async def test_without_a_majority_the_page_says_what_that_means_and_offers_nothing_that_takes_one() -> None:
+    async with open_api(replaced={"cluster": Leaderless()}) as api:
+        page, home = [await Browser(api).get(name, **{"X-API-Key": "admin"}) for name in ("cluster", "")]
         assert "Nothing can be written just now 1 of 3 voters in reach." in page.said
+        assert not [one for one in page.root.all("a") if one["href"].startswith("cluster-forget")]
+        assert "Node node-2 does not answer" in home.text
+        assert "give it up" not in home.text
 
 
 async def test_an_owner_sees_members_and_leader_and_nothing_of_how_the_node_works() -> None:
