@@ -91,7 +91,7 @@ def submitted(
                 viewer, form = await read_form()
             except (NotAuthenticated, FormOutdated):
                 if filled:
-                    g.go_on_at = _filled_in(filled, await read_fields())
+                    g.go_on_at = _filled_in(filled, await read_fields())  # noqa: ASYNC120 who cancels wants no answer
                 raise
             work = partial(handler, viewer, form)
             try:

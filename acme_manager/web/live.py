@@ -54,7 +54,9 @@ def _known(signals: Signals, last: str | None) -> int | None:
 
 
 async def _stream(signals: Signals, owner: str | None, known: int | None) -> AsyncIterator[bytes]:
-    async with _open_streams:
+    place = object()  # not the task's: who begins to read a stream need not be who ends it
+    _open_streams.acquire_on_behalf_of_nowait(place)
+    try:
         yield b"retry: %d\n\n" % _AGAIN
         if known is None:
             known = signals.count
@@ -64,6 +66,8 @@ async def _stream(signals: Signals, owner: str | None, known: int | None) -> Asy
             known, topics = await signals.wait(known, owner, min(left, _BEAT))
             yield _event(signals, known, topics) if topics else b": still here\n\n"
             await trio.sleep(_PAUSE)
+    finally:
+        _open_streams.release_on_behalf_of(place)
 
 
 def _event(signals: Signals, count: int, topics: set[str]) -> bytes:

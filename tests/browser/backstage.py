@@ -46,7 +46,7 @@ def backstage(opening: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator
     def run() -> None:
         try:
             trio.run(hold)
-        except BaseException as error:  # noqa: BLE001 it is raised in the other thread
+        except BaseException as error:  # noqa: ASYNC103, BLE001 it is raised in the other thread
             failures.append(error)
             opened.put(error)
 
