@@ -102,7 +102,9 @@ class Signals:
         return lambda key, _value: self._owned(topic, key.removeprefix(prefix))
 
     def _cluster_now(self) -> object:
-        members = [(one["name"], one.get("state"), one.get("status"), one.get("voter")) for one in self._cluster.members()]
+        members = [
+            (one["name"], one.get("state"), one.get("status"), one.get("voter")) for one in self._cluster.members()
+        ]
         return self._cluster.leader(), members
 
     def _issuers_now(self) -> object:
