@@ -19,7 +19,8 @@ import trio
 
 from acme_manager.config.model import Config
 from acme_manager.domain.certificate import Certificate, CertificateId
-from acme_manager.domain.condition import CODES, SHOWN_FOR, Code, Facts, condition, failed_request
+from acme_manager.domain.condition import CODES, SHOWN_FOR, Code, Facts
+from acme_manager.domain.judging import condition, failed_request
 from acme_manager.domain.planning import RenewalPlan, life_of
 from acme_manager.domain.timeline import timeline
 from acme_manager.errors import CertificateNotFound

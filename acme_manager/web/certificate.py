@@ -15,7 +15,8 @@ from acme_manager.api.request import current_request, services
 from acme_manager.domain.attempt import attempt_from_json
 from acme_manager.domain.certificate import CertificateId, certificate_to_json
 from acme_manager.domain.chain import Link
-from acme_manager.domain.condition import Condition, failed_request
+from acme_manager.domain.condition import Condition
+from acme_manager.domain.judging import failed_request
 from acme_manager.domain.report import Installed
 from acme_manager.domain.token import Scope
 from acme_manager.errors import AcmeManagerError, CertificateNotFound, InvalidRequest

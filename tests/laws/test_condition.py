@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acme_manager.domain.attempt import Attempt
-from acme_manager.domain.condition import CODES, TONES, Code, Facts, condition, urgency
+from acme_manager.domain.condition import CODES, TONES, Code, Facts, urgency
+from acme_manager.domain.judging import condition
 from acme_manager.domain.planning import Life, RenewalPlan
 from acme_manager.domain.renewal_state import RenewalState
 from acme_manager.domain.timeline import timeline

@@ -7,16 +7,8 @@ import attrs
 import pytest
 
 from acme_manager.domain.attempt import Attempt, attempt_from_json
-from acme_manager.domain.condition import (
-    SHOWN_FOR,
-    Code,
-    Facts,
-    Remedy,
-    Tone,
-    condition,
-    failed_request,
-    urgency,
-)
+from acme_manager.domain.condition import SHOWN_FOR, Code, Facts, Remedy, Tone, urgency
+from acme_manager.domain.judging import condition, failed_request
 from acme_manager.domain.planning import Life, RenewalPlan
 from acme_manager.domain.renewal_state import RenewalState
 from acme_manager.domain.timeline import timeline

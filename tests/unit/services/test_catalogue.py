@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from acme_manager.domain.certificate import CertificateId
-from acme_manager.domain.condition import Code, condition
+from acme_manager.domain.condition import Code
+from acme_manager.domain.judging import condition
 from acme_manager.domain.operation import Operation, OperationKind, Selector
 from acme_manager.domain.report import Installed
 from acme_manager.errors import CertificateNotFound, StorageUnavailable
