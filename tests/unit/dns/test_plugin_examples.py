@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -81,7 +80,6 @@ async def api(status: int, asked: list[str]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the example calls curl")
 async def test_the_example_in_shell_calls_the_api_and_tells_apart_what_it_answers(tmp_path: Path) -> None:
     asked: list[str] = []
     async with api(200, asked) as url:

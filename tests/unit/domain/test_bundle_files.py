@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -37,7 +36,6 @@ def test_pkcs12_has_the_key_that_the_server_made_and_the_chain() -> None:
         reader.load_pkcs12(pkcs12_of(STORED, "right"), b"wrong")
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program")
 def test_openssl_sees_aes_256_and_a_sha_256_mac_in_pkcs12(tmp_path: Path) -> None:
     (tmp_path / "it.p12").write_bytes(pkcs12_of(STORED, "secret"))
     command = ["openssl", "pkcs12", "-info", "-noout", "-in", str(tmp_path / "it.p12"), "-passin", "pass:secret"]
