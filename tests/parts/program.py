@@ -132,8 +132,12 @@ class Program:
         os.kill(self.pid, number)
 
     def freeze(self) -> None:
-        """Let it accept connections, as the kernel does for it, and never answer."""
+        """Let it accept connections, as the kernel does for it, and never answer.
+
+        Returns once all its threads stand still: the signal alone leaves them time for an answer or two.
+        """
         self.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let a frozen program go on."""
